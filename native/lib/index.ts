@@ -1,1 +1,143 @@
-export {};
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+/**
+ * The kernel's ring of one thread. It lives until its thread ends: then native code cancels and
+ * waits for what is in flight, closes the descriptors marked in {@link RingDescription.descriptors}
+ * and unmaps everything.
+ */
+export interface Ring {
+  /**
+   * Submits what is in the submission queue and collects completions.
+   *
+   * @param minComplete - How many completions to wait for; 0 never blocks.
+   * @returns How many entries were submitted, or a negative error number.
+   */
+  enter(minComplete: number): number;
+  /**
+   * Makes the ring the place where this thread waits: `tick` runs whenever there is work.
+   *
+   * @returns libuv's backend descriptor, which the ring must poll for the rest of Node to work.
+   */
+  start(tick: () => void): number;
+  /**
+   * Names the words that other threads write to give this thread work.
+   *
+   * @param words - A view of shared memory.
+   * @param pairs - Indexes into `words`: tail, head, tail, head …; there is work while one pair differs.
+   * @param sleeping - Index of the word that is 1 while this thread sleeps in the kernel.
+   */
+  watch(words: Int32Array, pairs: Int32Array, sleeping: number): void;
+  /** Keeps the event loop alive. */
+  ref(): void;
+  /** Lets the event loop end. */
+  unref(): void;
+  /** One byte for each operation code, 1 where the kernel supports it; or a negative error number. */
+  probe(): Uint8Array | number;
+  /** Registers a ring of provided buffers; returns its memory, or a negative error number. */
+  registerBufferRing(groupId: number, entryCount: number): ArrayBuffer | number;
+  /** 0 or a negative error number. */
+  unregisterBufferRing(groupId: number): number;
+}
+
+/** A ring as {@link createRing} made it; indexes count 32-bit words of `queues`. */
+export interface RingDescription {
+  readonly ring: Ring;
+  readonly fd: number;
+  /** `IORING_SETUP_*` flags that the kernel accepted. */
+  readonly flags: number;
+  /** `IORING_FEAT_*` flags. */
+  readonly features: number;
+  readonly sqEntries: number;
+  readonly cqEntries: number;
+  readonly sqHead: number;
+  readonly sqTail: number;
+  readonly cqHead: number;
+  readonly cqTail: number;
+  readonly cqes: number;
+  /** Both queues' heads, tails and the completion entries. */
+  readonly queues: ArrayBuffer;
+  /** The submission entries, 64 bytes each. */
+  readonly entries: ArrayBuffer;
+  /** Words shared by the thread's native and TypeScript halves, see {@link CONTROL}. */
+  readonly control: ArrayBuffer;
+  /** One bit for each descriptor number that this thread owns and that teardown closes. */
+  readonly descriptors: ArrayBuffer;
+}
+
+/** An address of a socket. */
+export interface SocketAddress {
+  readonly address: string;
+  readonly port: number;
+  readonly family: 4 | 6;
+}
+
+/** What O_DIRECT needs on a file; zeros where the file does not support it. */
+export interface DirectIoAlignment {
+  readonly memoryBytes: number;
+  readonly offsetBytes: number;
+}
+
+/** Every call of the addon. Numbers in, numbers out; a negative result is an error number. */
+export interface Native {
+  createRing(entries: number, cqEntries: number): RingDescription | number;
+  addressOf(bytes: Uint8Array): number;
+  aliasOf(bytes: Uint8Array): ArrayBuffer;
+  adviseHugePages(bytes: Uint8Array): number;
+  directIoAlignment(fd: number): DirectIoAlignment | undefined | number;
+  tryLock(fd: number): number;
+  freeDiskBytes(fd: number): number;
+  truncate(fd: number, sizeBytes: number): number;
+  closeDescriptor(fd: number): number;
+  tcpListen(host: string, port: number, reusePort: boolean, backlog: number, ipv6Only: boolean): number;
+  tcpSocket(family: 4 | 6): number;
+  encodeAddress(host: string, port: number, target: Uint8Array): number;
+  socketName(fd: number): SocketAddress | number;
+  peerName(fd: number): SocketAddress | number;
+  setSocketOption(fd: number, level: number, name: number, value: number): number;
+  getSocketOption(fd: number, level: number, name: number): number;
+  setNoDelay(fd: number, on: boolean): number;
+  setLinger(fd: number, seconds: number): number;
+  allowedCpus(): number[] | number;
+  pinThread(cpus: readonly number[]): number;
+}
+
+/** Indexes of the words in {@link RingDescription.control}. */
+export const CONTROL = {
+  /** TypeScript sets 1: run tick again before the thread sleeps. */
+  MORE: 0,
+  /** How long to look for work before the thread sleeps, in microseconds. */
+  IDLE_POLL_US: 1,
+  /** TypeScript sets 1 when the poll of libuv's descriptor completed. */
+  LIBUV_READY: 2,
+  /** 1 while such a poll is in flight. */
+  LIBUV_ARMED: 3,
+  /** Completions that TypeScript has taken, stored before their callback runs. */
+  CQ_HEAD: 4,
+  /** How many of them ended their operation. */
+  FINALS: 5,
+  /** Counters, wrapping at 32 bits. */
+  TICKS: 6,
+  SLEEPS: 7,
+  ENTERS: 8,
+  /** Two words: the monotonic clock in milliseconds as a double, read before each tick. */
+  NOW_MS: 10,
+} as const;
+
+/** The upper half of an operation's user data. */
+export const TAG = {
+  /** The result is a new descriptor when it is not negative. */
+  DESCRIPTOR: 1,
+  /** A wake-up that another ring posted here. */
+  WAKE: 2,
+} as const;
+
+function load(): Native {
+  const require = createRequire(import.meta.url);
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const loadAddon = require('node-gyp-build') as (directory: string) => Native;
+  return loadAddon(root);
+}
+
+/** The loaded addon. Its low-level calls are wrapped by the packages above; use those. */
+export const native: Native = load();

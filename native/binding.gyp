@@ -1,0 +1,22 @@
+{
+  "targets": [
+    {
+      "target_name": "sunstar_native",
+      "sources": [
+        "src/addon.cc",
+        "src/arena.cc",
+        "src/cpu.cc",
+        "src/file.cc",
+        "src/loop.cc",
+        "src/ring.cc",
+        "src/ring_binding.cc",
+        "src/socket.cc"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "cflags": ["-Wall", "-Wextra", "-Wno-unused-parameter"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": ["-std=c++20", "-O2", "-fno-exceptions"]
+    }
+  ]
+}

@@ -1,0 +1,16 @@
+#include "exports.h"
+
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  sunstar::ExportRing(env, exports);
+  sunstar::ExportArena(env, exports);
+  sunstar::ExportSocket(env, exports);
+  sunstar::ExportFile(env, exports);
+  sunstar::ExportCpu(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(sunstar_native, Init)

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <napi.h>
+
+namespace sunstar {
+
+void ExportRing(Napi::Env env, Napi::Object exports);
+void ExportArena(Napi::Env env, Napi::Object exports);
+void ExportSocket(Napi::Env env, Napi::Object exports);
+void ExportFile(Napi::Env env, Napi::Object exports);
+void ExportCpu(Napi::Env env, Napi::Object exports);
+
+}  // namespace sunstar

@@ -1,0 +1,188 @@
+#include "loop.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace sunstar {
+namespace {
+
+// How often the clock is read while polling: a pause is some tens of nanoseconds.
+constexpr int kPausesPerClockRead = 32;
+
+int64_t NowUs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * int64_t{1'000'000} + now.tv_nsec / 1000;
+}
+
+void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+Loop* Loop::Start(Napi::Env env, Ring* ring, Napi::Function tick) {
+  auto* self = new Loop();
+  self->env_ = env;
+  self->ring_ = ring;
+  self->tick_ = Napi::Persistent(tick);
+  self->receiver_ = Napi::Persistent(Napi::Object::New(env));
+  napi_async_init(env, self->receiver_.Value(), Napi::String::New(env, "sunstar:reactor"), &self->context_);
+  napi_get_uv_event_loop(env, &self->uv_);
+  uv_prepare_init(self->uv_, &self->prepare_);
+  uv_idle_init(self->uv_, &self->idle_);
+  self->prepare_.data = self;
+  self->idle_.data = self;
+  uv_prepare_start(&self->prepare_, OnPrepare);
+  uv_unref(reinterpret_cast<uv_handle_t*>(&self->prepare_));
+  uv_unref(reinterpret_cast<uv_handle_t*>(&self->idle_));
+  napi_add_async_cleanup_hook(env, OnCleanup, self, &self->hook_);
+  return self;
+}
+
+void Loop::Ref() { uv_ref(reinterpret_cast<uv_handle_t*>(&prepare_)); }
+
+void Loop::Unref() { uv_unref(reinterpret_cast<uv_handle_t*>(&prepare_)); }
+
+int Loop::BackendFd() const { return uv_backend_fd(uv_); }
+
+void Loop::Watch(Napi::Int32Array words, const std::vector<uint32_t>& pairs, uint32_t sleeping) {
+  watched_ = Napi::Persistent(words);
+  int32_t* base = words.Data();
+  pairs_.clear();
+  for (size_t i = 0; i + 1 < pairs.size(); i += 2) pairs_.push_back({base + pairs[i], base + pairs[i + 1]});
+  sleeping_ = base + sleeping;
+}
+
+bool Loop::HasWork() const {
+  const int32_t* control = ring_->control();
+  if (control[kControlMore] != 0 || control[kControlLibuvArmed] == 0 || ring_->HasCompletions()) return true;
+  for (const Pair& pair : pairs_) {
+    if (__atomic_load_n(pair.tail, __ATOMIC_ACQUIRE) != __atomic_load_n(pair.head, __ATOMIC_RELAXED)) return true;
+  }
+  return false;
+}
+
+bool Loop::LibuvHasWork() const {
+  // A watcher that JavaScript has just started is registered with epoll only when libuv polls, so
+  // the ring's poll of the backend fd would not see its events.
+  const void* queue = &uv_->watcher_queue;
+  const void* next = nullptr;
+  memcpy(&next, queue, sizeof next);
+  return next != queue || ring_->control()[kControlLibuvReady] != 0;
+}
+
+// Runs JavaScript, then drains its microtasks. False when this environment is being stopped.
+bool Loop::Tick() {
+  ring_->control()[kControlTicks]++;
+  ring_->control()[kControlMore] = 0;
+  const double now_ms = static_cast<double>(NowUs()) / 1000;
+  memcpy(ring_->control() + kControlNowMs, &now_ms, sizeof now_ms);
+  napi_value result = nullptr;
+  const napi_status status =
+      napi_make_callback(env_, context_, receiver_.Value(), tick_.Value(), 0, nullptr, &result);
+  if (status == napi_ok) return true;
+  // Something thrown by a process.nextTick of the batch, or the termination of this thread: the
+  // second cannot be reported and ends the loop.
+  napi_value error = nullptr;
+  if (napi_get_and_clear_last_exception(env_, &error) == napi_ok &&
+      napi_fatal_exception(env_, error) == napi_ok) {
+    return true;
+  }
+  dead_ = true;
+  uv_prepare_stop(&prepare_);
+  return false;
+}
+
+// Looks for work without sleeping for the configured time. True when there is some.
+bool Loop::Poll(int timeout_ms) {
+  const int32_t idle_us = ring_->control()[kControlIdlePollUs];
+  if (idle_us <= 0) return false;
+  int64_t limit_us = idle_us;
+  if (timeout_ms >= 0) limit_us = std::min<int64_t>(limit_us, int64_t{timeout_ms} * 1000);
+  const int64_t deadline_us = NowUs() + limit_us;
+  do {
+    for (int i = 0; i < kPausesPerClockRead; i++) {
+      if (HasWork()) return true;
+      if (ring_->NeedsEnter()) {
+        ring_->Enter(0, 0, IORING_ENTER_GETEVENTS);
+        if (HasWork()) return true;
+      }
+      Pause();
+    }
+  } while (NowUs() < deadline_us);
+  return false;
+}
+
+// Sleeps until a completion or the timeout; returns 0 or a negative error number.
+int Loop::Sleep(int timeout_ms) {
+  ring_->control()[kControlSleeps]++;
+  if (sleeping_ != nullptr) {
+    // Announce first, look again after: a producer publishes first and looks at the flag after.
+    __atomic_store_n(sleeping_, 1, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (HasWork()) {
+      __atomic_store_n(sleeping_, 0, __ATOMIC_SEQ_CST);
+      return 0;
+    }
+  }
+  const int result = ring_->EnterAndWait(ring_->Unsubmitted(), timeout_ms);
+  if (sleeping_ != nullptr) __atomic_store_n(sleeping_, 0, __ATOMIC_SEQ_CST);
+  return result;
+}
+
+void Loop::Run() {
+  Napi::HandleScope scope(env_);
+  while (!dead_) {
+    if (HasWork() && !Tick()) return;
+    const uint32_t unsubmitted = ring_->Unsubmitted();
+    uv_update_time(uv_);
+    // Zero when libuv has something to run, a timer is due, or nothing keeps the loop alive.
+    const int timeout_ms = uv_backend_timeout(uv_);
+    const bool back_to_libuv = timeout_ms == 0 || LibuvHasWork();
+    const bool may_poll = ring_->control()[kControlIdlePollUs] > 0;
+    if (back_to_libuv || may_poll || HasWork()) {
+      if (unsubmitted != 0 || ring_->NeedsEnter()) ring_->Enter(unsubmitted, 0, IORING_ENTER_GETEVENTS);
+      if (back_to_libuv) break;
+      if (HasWork() || Poll(timeout_ms)) continue;
+    }
+    if (Sleep(timeout_ms) == -ETIME) break;
+  }
+  // libuv's own poll, which follows, must not sleep.
+  uv_idle_start(&idle_, OnIdle);
+}
+
+void Loop::OnPrepare(uv_prepare_t* handle) { static_cast<Loop*>(handle->data)->Run(); }
+
+void Loop::OnIdle(uv_idle_t* handle) { uv_idle_stop(handle); }
+
+void Loop::OnCleanup(napi_async_cleanup_hook_handle hook, void* data) {
+  auto* self = static_cast<Loop*>(data);
+  self->dead_ = true;
+  uv_prepare_stop(&self->prepare_);
+  uv_idle_stop(&self->idle_);
+  self->ring_->Teardown();
+  uv_close(reinterpret_cast<uv_handle_t*>(&self->prepare_), OnClosed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&self->idle_), OnClosed);
+}
+
+void Loop::OnClosed(uv_handle_t* handle) {
+  auto* self = static_cast<Loop*>(handle->data);
+  if (--self->open_handles_ != 0) return;
+  // The references belong to an environment that is going away with them.
+  self->tick_.SuppressDestruct();
+  self->receiver_.SuppressDestruct();
+  self->watched_.SuppressDestruct();
+  napi_remove_async_cleanup_hook(self->hook_);
+  delete self->ring_;
+  delete self;
+}
+
+}  // namespace sunstar

@@ -1,0 +1,92 @@
+// An io_uring instance made with raw system calls: set-up, mapping, registration, and a teardown
+// that waits until the kernel has finished with every operation. What is submitted, and what a
+// completion means, is decided in TypeScript.
+#pragma once
+
+#include <linux/io_uring.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+
+namespace sunstar {
+
+// The upper half of a submission's user data: what native code must know at teardown. The lower
+// half is TypeScript's operation id.
+constexpr uint32_t kTagDescriptor = 1;  // a result >= 0 is a new descriptor
+constexpr uint32_t kTagWake = 2;        // posted by another ring (MSG_RING): not one of ours
+
+// Words of the control block that this thread's native and TypeScript halves share.
+enum ControlWord : uint32_t {
+  kControlMore = 0,          // tick wants to run again before the thread sleeps
+  kControlIdlePollUs = 1,    // how long to poll before sleeping
+  kControlLibuvReady = 2,    // the completion of the poll on libuv's backend fd was reaped
+  kControlLibuvArmed = 3,    // such a poll is in flight
+  kControlCqHead = 4,        // completions taken by TypeScript, before it runs their callbacks
+  kControlFinals = 5,        // of these, how many ended their operation
+  kControlTicks = 6,         // statistics, wrapping
+  kControlSleeps = 7,
+  kControlEnters = 8,
+  kControlNowMs = 10,        // two words: the monotonic clock as a double, read before each tick
+  kControlWords = 16,
+};
+
+class Ring {
+ public:
+  // Returns 0 or a negative error number. The kernel's larger flags are tried first and dropped
+  // one by one where it does not know them.
+  int Setup(uint32_t entries, uint32_t cq_entries);
+  // Waits for every operation in flight (cancelling what can be cancelled), closes the ring and
+  // every descriptor that is marked as owned, and unmaps all memory.
+  void Teardown();
+
+  int Enter(uint32_t to_submit, uint32_t min_complete, uint32_t flags);
+  // Like Enter with min_complete 1 and a limit; timeout_ms < 0 waits for ever.
+  int EnterAndWait(uint32_t to_submit, int timeout_ms);
+  int Register(uint32_t opcode, void* argument, uint32_t count) const;
+  // The memory of a new provided-buffer ring, or nullptr with *error set.
+  void* RegisterBufferRing(uint16_t group, uint32_t entries, int* error);
+  int UnregisterBufferRing(uint16_t group);
+
+  uint32_t Unsubmitted() const;
+  bool HasCompletions() const;
+  // The kernel holds work or overflowed completions that only an enter brings to the queue.
+  bool NeedsEnter() const;
+
+  int fd() const { return fd_; }
+  const io_uring_params& params() const { return params_; }
+  char* memory() const { return memory_; }
+  size_t memory_size() const { return memory_size_; }
+  char* entries() const { return entries_; }
+  size_t entries_size() const { return params_.sq_entries * sizeof(io_uring_sqe); }
+  int32_t* control() const { return control_; }
+  uint8_t* descriptors() const { return descriptors_; }
+  size_t descriptors_size() const { return descriptors_size_; }
+
+ private:
+  struct BufferRing {
+    void* memory;
+    size_t size;
+  };
+
+  int Map();
+  uint32_t* Word(uint32_t offset) const { return reinterpret_cast<uint32_t*>(memory_ + offset); }
+  void CancelAll() const;
+  void OwnUnsubmittedCloses();
+  // Takes what is in the completion queue; returns how many operations ended.
+  uint32_t DiscardCompletions();
+  void CloseDescriptors();
+
+  int fd_ = -1;
+  io_uring_params params_{};
+  char* memory_ = nullptr;
+  size_t memory_size_ = 0;
+  char* entries_ = nullptr;
+  int32_t* control_ = nullptr;
+  uint8_t* descriptors_ = nullptr;  // one bit for each descriptor number that this thread owns
+  size_t descriptors_size_ = 0;
+  uint32_t submitted_ = 0;  // wraps, like the finals it is compared with
+  std::map<uint16_t, BufferRing> buffer_rings_;
+};
+
+}  // namespace sunstar

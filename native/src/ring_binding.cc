@@ -1,0 +1,124 @@
+#include "exports.h"
+
+#include "loop.h"
+#include "ring.h"
+
+namespace sunstar {
+namespace {
+
+// The JavaScript object owns nothing: ring and loop live until the environment's clean-up, because
+// the kernel and JavaScript's views use their memory until then.
+class RingBinding : public Napi::ObjectWrap<RingBinding> {
+ public:
+  static Napi::Function Define(Napi::Env env) {
+    return DefineClass(env, "Ring",
+                       {
+                           InstanceMethod<&RingBinding::Enter>("enter"),
+                           InstanceMethod<&RingBinding::Start>("start"),
+                           InstanceMethod<&RingBinding::Watch>("watch"),
+                           InstanceMethod<&RingBinding::Ref>("ref"),
+                           InstanceMethod<&RingBinding::Unref>("unref"),
+                           InstanceMethod<&RingBinding::Probe>("probe"),
+                           InstanceMethod<&RingBinding::RegisterBufferRing>("registerBufferRing"),
+                           InstanceMethod<&RingBinding::UnregisterBufferRing>("unregisterBufferRing"),
+                       });
+  }
+
+  explicit RingBinding(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<RingBinding>(info), ring_(info[0].As<Napi::External<Ring>>().Data()) {}
+
+ private:
+  Napi::Value Enter(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), ring_->Enter(ring_->Unsubmitted(), info[0].As<Napi::Number>().Uint32Value(),
+                                                      IORING_ENTER_GETEVENTS));
+  }
+
+  // start(tick): libuv's backend fd
+  Napi::Value Start(const Napi::CallbackInfo& info) {
+    loop_ = Loop::Start(info.Env(), ring_, info[0].As<Napi::Function>());
+    return Napi::Number::New(info.Env(), loop_->BackendFd());
+  }
+
+  // watch(words, pairs, sleeping)
+  void Watch(const Napi::CallbackInfo& info) {
+    const auto list = info[1].As<Napi::Int32Array>();
+    std::vector<uint32_t> pairs;
+    for (size_t i = 0; i < list.ElementLength(); i++) pairs.push_back(static_cast<uint32_t>(list[i]));
+    loop_->Watch(info[0].As<Napi::Int32Array>(), pairs, info[2].As<Napi::Number>().Uint32Value());
+  }
+
+  void Ref(const Napi::CallbackInfo&) { loop_->Ref(); }
+  void Unref(const Napi::CallbackInfo&) { loop_->Unref(); }
+
+  // probe(): one byte for each operation code, 1 where the kernel supports it; or an error number
+  Napi::Value Probe(const Napi::CallbackInfo& info) {
+    constexpr uint32_t kOperations = 256;
+    std::vector<char> memory(sizeof(io_uring_probe) + kOperations * sizeof(io_uring_probe_op));
+    auto* probe = reinterpret_cast<io_uring_probe*>(memory.data());
+    const int result = ring_->Register(IORING_REGISTER_PROBE, probe, kOperations);
+    if (result < 0) return Napi::Number::New(info.Env(), result);
+    auto supported = Napi::Uint8Array::New(info.Env(), kOperations);
+    for (uint32_t i = 0; i < probe->ops_len; i++) {
+      supported[probe->ops[i].op] = (probe->ops[i].flags & IO_URING_OP_SUPPORTED) != 0 ? 1 : 0;
+    }
+    return supported;
+  }
+
+  // registerBufferRing(group, entries): its memory, or a negative error number
+  Napi::Value RegisterBufferRing(const Napi::CallbackInfo& info) {
+    const auto group = static_cast<uint16_t>(info[0].As<Napi::Number>().Uint32Value());
+    const uint32_t entries = info[1].As<Napi::Number>().Uint32Value();
+    int error = 0;
+    void* memory = ring_->RegisterBufferRing(group, entries, &error);
+    if (memory == nullptr) return Napi::Number::New(info.Env(), error);
+    return Napi::ArrayBuffer::New(info.Env(), memory, entries * sizeof(io_uring_buf));
+  }
+
+  Napi::Value UnregisterBufferRing(const Napi::CallbackInfo& info) {
+    const auto group = static_cast<uint16_t>(info[0].As<Napi::Number>().Uint32Value());
+    return Napi::Number::New(info.Env(), ring_->UnregisterBufferRing(group));
+  }
+
+  Ring* ring_;
+  Loop* loop_ = nullptr;
+};
+
+// createRing(entries, cqEntries): a description, or a negative error number
+Napi::Value CreateRing(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto* ring = new Ring();
+  const int error = ring->Setup(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Number>().Uint32Value());
+  if (error != 0) {
+    delete ring;
+    return Napi::Number::New(env, error);
+  }
+  const io_uring_params& params = ring->params();
+  auto constructor = env.GetInstanceData<Napi::FunctionReference>();
+  auto result = Napi::Object::New(env);
+  result["ring"] = constructor->New({Napi::External<Ring>::New(env, ring)});
+  result["fd"] = Napi::Number::New(env, ring->fd());
+  result["flags"] = Napi::Number::New(env, params.flags);
+  result["features"] = Napi::Number::New(env, params.features);
+  result["sqEntries"] = Napi::Number::New(env, params.sq_entries);
+  result["cqEntries"] = Napi::Number::New(env, params.cq_entries);
+  result["sqHead"] = Napi::Number::New(env, params.sq_off.head / sizeof(uint32_t));
+  result["sqTail"] = Napi::Number::New(env, params.sq_off.tail / sizeof(uint32_t));
+  result["cqHead"] = Napi::Number::New(env, params.cq_off.head / sizeof(uint32_t));
+  result["cqTail"] = Napi::Number::New(env, params.cq_off.tail / sizeof(uint32_t));
+  result["cqes"] = Napi::Number::New(env, params.cq_off.cqes / sizeof(uint32_t));
+  result["queues"] = Napi::ArrayBuffer::New(env, ring->memory(), ring->memory_size());
+  result["entries"] = Napi::ArrayBuffer::New(env, ring->entries(), ring->entries_size());
+  result["control"] = Napi::ArrayBuffer::New(env, ring->control(), kControlWords * sizeof(int32_t));
+  result["descriptors"] = Napi::ArrayBuffer::New(env, ring->descriptors(), ring->descriptors_size());
+  return result;
+}
+
+}  // namespace
+
+void ExportRing(Napi::Env env, Napi::Object exports) {
+  auto* constructor = new Napi::FunctionReference(Napi::Persistent(RingBinding::Define(env)));
+  env.SetInstanceData(constructor);
+  exports["createRing"] = Napi::Function::New(env, CreateRing, "createRing");
+}
+
+}  // namespace sunstar

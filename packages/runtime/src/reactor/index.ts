@@ -1,0 +1,12 @@
+export type { Completion } from './completion.js';
+export {
+  AT_FDCWD,
+  IORING_CQE_F,
+  IORING_FSYNC_DATASYNC,
+  IORING_OP,
+  IORING_RECVSEND,
+  IOSQE,
+} from './constants.js';
+export type { Descriptors } from './descriptors.js';
+export { MAX_OPERATIONS } from './operation-table.js';
+export { type Poller, Reactor, type ReactorOptions, type ReactorStats } from './reactor.js';
