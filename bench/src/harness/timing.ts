@@ -9,7 +9,7 @@ const DURATION_MS = 200;
 export function nanosecondsPerOperation(
   operations: number,
   body: () => void,
-  durationMs = DURATION_MS,
+  durationMs: number = DURATION_MS,
 ): number {
   const startedAt = performance.now();
   let calls = 0;
@@ -26,7 +26,7 @@ export function nanosecondsPerOperation(
 export async function nanosecondsPerOperationAsync(
   operations: number,
   body: () => Promise<void>,
-  durationMs = DURATION_MS,
+  durationMs: number = DURATION_MS,
 ): Promise<number> {
   const startedAt = performance.now();
   let calls = 0;
