@@ -129,6 +129,7 @@ describe('report', () => {
     [1_234_567.8, '1,234,568'],
     [123.4, '123'],
     [12.345, '12.3'],
+    [15.02, '15.0'],
     [0.012345, '0.0123'],
   ])('formats %d as %s', (value, text) => {
     expect(formatNumber(value)).toBe(text);

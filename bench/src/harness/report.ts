@@ -8,10 +8,10 @@ export interface Report {
   readonly rows: readonly Row[];
 }
 
-/** Three significant digits or whole numbers, with thousands separators. */
+/** Three significant digits, or whole numbers with thousands separators. */
 export function formatNumber(value: number): string {
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en-US');
-  return Number(value.toPrecision(3)).toString();
+  return value.toPrecision(3);
 }
 
 /** The machine and Node version that figures belong to, in one line. */
