@@ -141,3 +141,9 @@ function load(): Native {
 
 /** The loaded addon. Its low-level calls are wrapped by the packages above; use those. */
 export const native: Native = load();
+
+/** Address of a view's first byte, SharedArrayBuffers included. */
+export const addressOf: Native['addressOf'] = native.addressOf;
+
+/** A non-shared ArrayBuffer over the same memory, which it does not keep alive. */
+export const aliasOf: Native['aliasOf'] = native.aliasOf;

@@ -1,3 +1,4 @@
+export { type AttachOptions, attach } from './attach.js';
 export { ERRNO, errnoName, explainErrno } from './errno.js';
 export {
   OutOfMemoryError,
@@ -6,4 +7,13 @@ export {
   SystemError,
   systemError,
 } from './errors.js';
+export type { Logger, LogOption } from './log.js';
+export * from './memory/index.js';
+export { allowedCpus, type Placement } from './placement.js';
 export * from './reactor/index.js';
+export { Runtime } from './runtime.js';
+export type { RuntimeOptions } from './runtime-options.js';
+export { currentShard, Shard, type ShardContext } from './shard.js';
+export { ShardCrashedError } from './shard-handle.js';
+export { formatSize, parseSize } from './size.js';
+export * from './smp/index.js';

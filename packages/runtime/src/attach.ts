@@ -1,0 +1,56 @@
+import { type LogOption, shardLogger } from './log.js';
+import { createArena, MAX_ARENA_BYTES, PAGE_BYTES, ShardMemory } from './memory/index.js';
+import { Reactor } from './reactor/index.js';
+import { findCurrentShard, Shard, setCurrentShard } from './shard.js';
+import { parseSize } from './size.js';
+import { createControlBlock, Mesh } from './smp/index.js';
+
+/** Options of {@link attach}. */
+export interface AttachOptions {
+  /** Size of the arena, in bytes or as text; pages count only once they are used. @default '256MiB' */
+  readonly memory?: number | string;
+  /** How long the thread looks for work before it sleeps, in microseconds. @default 0 */
+  readonly idlePollUs?: number;
+  /** Level or logger. @default 'warn' */
+  readonly log?: LogOption;
+}
+
+/**
+ * Makes the current thread, the main thread or a worker of the application's own, a runtime of one shard:
+ * files, sockets and buffers of sunstar can be used in an ordinary program. The rest of Node goes on
+ * working, and a process with nothing pending ends by itself.
+ *
+ * A thread is attached once; later calls return the same shard and their options are ignored.
+ *
+ * @throws SunstarError SUNSTAR_KERNEL_UNSUPPORTED, SUNSTAR_IO_URING_FORBIDDEN, SUNSTAR_INVALID_SIZE
+ */
+export function attach(options: AttachOptions = {}): Shard {
+  const existing = findCurrentShard();
+  if (existing !== undefined) return existing;
+  const arena = createArena(arenaSize(parseSize(options.memory ?? '256MiB')));
+  const memory = new ShardMemory(arena);
+  const reactor = new Reactor({ idlePollUs: options.idlePollUs ?? 0 });
+  const mesh = new Mesh({
+    shardId: 0,
+    control: createControlBlock(1),
+    memory,
+    peerArenas: [arena],
+    wake() {},
+  });
+  const shard = new Shard({
+    id: 0,
+    count: 1,
+    reactor,
+    memory,
+    mesh,
+    log: shardLogger(options.log ?? 'warn', 0),
+    data: undefined,
+  });
+  setCurrentShard(shard);
+  return shard;
+}
+
+/** Rounds down to what an arena can be; too small ones are refused by the arena itself. */
+export function arenaSize(sizeBytes: number): number {
+  return Math.min(MAX_ARENA_BYTES, sizeBytes - (sizeBytes % PAGE_BYTES));
+}

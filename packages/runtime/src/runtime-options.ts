@@ -1,0 +1,123 @@
+import { availableParallelism, totalmem } from 'node:os';
+import { pathToFileURL } from 'node:url';
+import { arenaSize } from './attach.js';
+import { SunstarError } from './errors.js';
+import type { LogOption } from './log.js';
+import { allowedCpus, defaultShardCount, type Placement, placeShards } from './placement.js';
+import type { ShardCrashedError } from './shard-handle.js';
+import { parseSize } from './size.js';
+
+/** Options of {@link Runtime.start}. */
+export interface RuntimeOptions {
+  /** The module whose default export runs on every shard, as a URL or a path. */
+  readonly entry: URL | string;
+  /** How many shards, 1 to 1024. @default one for each CPU that this process may use, within its CPU quota */
+  readonly shards?: number;
+  /**
+   * The arenas of all shards together, in bytes or as text; split evenly, at most 4 GiB − 4 KiB each. Pages
+   * count only once they are used. @default half of what this process may use
+   */
+  readonly memory?: number | string;
+  /** Where the shards run. @default 'pinned' */
+  readonly placement?: Placement;
+  /** Other programs share these CPUs: never poll when idle. @default true with more shards than CPUs */
+  readonly overprovisioned?: boolean;
+  /** How long an idle shard looks for work before it sleeps, in microseconds. @default 200, 0 when overprovisioned */
+  readonly idlePollUs?: number;
+  /** Given to every shard as `shard.data`; structured-cloned. */
+  readonly data?: unknown;
+  /** What to do when a shard crashes: stop all others, or call a function. @default 'stop' */
+  readonly onCrash?: 'stop' | ((error: ShardCrashedError) => void);
+  /** Log level of the shards. @default 'info' */
+  readonly log?: Exclude<LogOption, object>;
+  /** How long the start may take. @default 60000 */
+  readonly startTimeoutMs?: number;
+  /** How long the stop may take before the threads are terminated. @default 30000 */
+  readonly stopTimeoutMs?: number;
+}
+
+/** Options with every default filled in. */
+export interface ResolvedOptions {
+  readonly entry: string;
+  readonly shardCount: number;
+  readonly arenaBytes: number;
+  readonly cpus: readonly (readonly number[] | undefined)[];
+  readonly idlePollUs: number;
+  readonly data: unknown;
+  readonly onCrash: 'stop' | ((error: ShardCrashedError) => void);
+  readonly log: Exclude<LogOption, object>;
+  readonly startTimeoutMs: number;
+  readonly stopTimeoutMs: number;
+}
+
+const MAX_SHARDS = 1024;
+const IDLE_POLL_US = 200;
+
+function invalid(message: string): SunstarError {
+  return new SunstarError('SUNSTAR_INVALID_OPTION', message);
+}
+
+/** Checks options and fills in what is missing. */
+export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
+  const shardCount = options.shards ?? defaultShardCount();
+  if (!Number.isInteger(shardCount) || shardCount < 1 || shardCount > MAX_SHARDS) {
+    throw invalid(`\`shards\` is ${shardCount}; give a whole number from 1 to ${MAX_SHARDS}.`);
+  }
+  const placement = options.placement ?? 'pinned';
+  if (typeof placement !== 'string') checkCpuLists(placement, shardCount);
+  const idlePollUs =
+    options.idlePollUs ??
+    ((options.overprovisioned ?? shardCount > availableParallelism()) ? 0 : IDLE_POLL_US);
+  if (!Number.isInteger(idlePollUs) || idlePollUs < 0 || idlePollUs > 1_000_000) {
+    throw invalid(`\`idlePollUs\` is ${idlePollUs}; give 0 to 1000000 microseconds.`);
+  }
+  return {
+    entry: entryUrl(options.entry),
+    shardCount,
+    arenaBytes: arenaSize(Math.floor(totalBytes(options.memory) / shardCount)),
+    cpus: placeShards(placement, shardCount),
+    idlePollUs,
+    data: options.data,
+    onCrash: options.onCrash ?? 'stop',
+    log: options.log ?? 'info',
+    startTimeoutMs: timeout('startTimeoutMs', options.startTimeoutMs ?? 60_000),
+    stopTimeoutMs: timeout('stopTimeoutMs', options.stopTimeoutMs ?? 30_000),
+  };
+}
+
+function totalBytes(memory: number | string | undefined): number {
+  if (memory !== undefined) return parseSize(memory);
+  // Inside a control group with a limit that limit counts, not the machine.
+  const constrained = process.constrainedMemory();
+  const usable = constrained > 0 && constrained < totalmem() ? constrained : totalmem();
+  return Math.floor(usable / 2);
+}
+
+function timeout(name: string, value: number): number {
+  if (!(value > 0) || value > 2 ** 31 - 1)
+    throw invalid(`\`${name}\` is ${value}; give 1 to 2147483647 milliseconds.`);
+  return value;
+}
+
+function checkCpuLists(lists: readonly (readonly number[])[], shardCount: number): void {
+  if (lists.length !== shardCount) {
+    throw invalid(
+      `\`placement\` lists ${lists.length} shards, but ${shardCount} start. Give one list for each.`,
+    );
+  }
+  const allowed = new Set(allowedCpus());
+  for (const [shard, cpus] of lists.entries()) {
+    const wrong = cpus.filter((cpu) => !allowed.has(cpu));
+    if (cpus.length === 0 || wrong.length > 0) {
+      throw invalid(
+        `\`placement\` puts shard ${shard} on CPUs [${cpus.join(', ')}]; this process may use [${[...allowed].join(', ')}].`,
+      );
+    }
+  }
+}
+
+/** The `file:` URL of an entry given as a URL or a path. */
+function entryUrl(entry: URL | string): string {
+  if (entry instanceof URL) return entry.href;
+  return entry.startsWith('file:') ? entry : pathToFileURL(entry).href;
+}

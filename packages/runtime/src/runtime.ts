@@ -1,0 +1,166 @@
+import { constants } from 'node:os';
+import { SunstarError } from './errors.js';
+import { createArena } from './memory/index.js';
+import { type RuntimeOptions, resolveOptions } from './runtime-options.js';
+import { type ShardCrashedError, ShardHandle } from './shard-handle.js';
+import { createControlBlock } from './smp/index.js';
+import { toWire } from './worker-protocol.js';
+
+/**
+ * A process's shards: one thread each, every one with its part of the memory, running the same entry
+ * module. Lives on the main thread, which is no shard itself.
+ *
+ * The idea and the order of start and stop are Seastar's.
+ */
+export class Runtime implements AsyncDisposable {
+  /** How many shards run. */
+  readonly shardCount: number;
+  /** Arena of each shard in bytes. */
+  readonly memoryPerShardBytes: number;
+  /**
+   * Settles when all shards have ended: resolves after {@link stop}, rejects with the
+   * {@link ShardCrashedError} of a crash that stopped the runtime.
+   */
+  readonly finished: Promise<void>;
+
+  readonly #options: ReturnType<typeof resolveOptions>;
+  readonly #shards: ShardHandle[];
+  #crash: ShardCrashedError | undefined;
+  #stopping: Promise<void> | undefined;
+  #finish: (error: Error | undefined) => void = () => {};
+
+  private constructor(options: RuntimeOptions) {
+    this.#options = resolveOptions(options);
+    const { shardCount, arenaBytes, cpus, idlePollUs, log, data, entry } = this.#options;
+    this.shardCount = shardCount;
+    this.memoryPerShardBytes = arenaBytes;
+    this.finished = new Promise((resolve, reject) => {
+      this.#finish = (error) => (error === undefined ? resolve() : reject(error));
+    });
+    // Whoever does not look at `finished` hears of a crash through start(), stop() and untilSignal().
+    this.finished.catch(() => {});
+    const control = createControlBlock(shardCount);
+    const arenas = Array.from(
+      { length: shardCount },
+      () => createArena(arenaBytes).shared as SharedArrayBuffer,
+    );
+    this.#shards = arenas.map(
+      (_, shardId) =>
+        new ShardHandle(
+          { shardId, shardCount, control, arenas, cpus: cpus[shardId], entry, data, idlePollUs, log },
+          (error) => this.#onCrash(error),
+        ),
+    );
+  }
+
+  /**
+   * Starts the shards and runs the entry module's default export on each.
+   *
+   * @returns When every shard's entry function has returned (or its promise resolved).
+   * @throws ShardCrashedError when one fails; all others are stopped first. SunstarError
+   * SUNSTAR_START_TIMEOUT, SUNSTAR_INVALID_OPTION, SUNSTAR_INVALID_SIZE.
+   */
+  static async start(options: RuntimeOptions): Promise<Runtime> {
+    const runtime = new Runtime(options);
+    try {
+      await runtime.#within(runtime.#options.startTimeoutMs, 'start', async () => {
+        await Promise.all(runtime.#shards.map((shard) => shard.reach('ready')));
+        for (const shard of runtime.#shards) shard.send({ type: 'start' });
+        await Promise.all(runtime.#shards.map((shard) => shard.reach('started')));
+      });
+    } catch (error) {
+      await runtime.stop().catch(() => {});
+      throw error;
+    }
+    return runtime;
+  }
+
+  /**
+   * Stops all shards: their stop tasks run while cross-shard calls still work, then the threads end, the
+   * last shard first. A shard that does not end within `stopTimeoutMs` is terminated.
+   *
+   * @throws The first error of a stop task; SunstarError SUNSTAR_STOP_TIMEOUT.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /**
+   * Waits for SIGINT or SIGTERM, then stops. A second signal ends the process at once with the signal's
+   * usual exit code.
+   *
+   * @throws ShardCrashedError when a crash ends the runtime before.
+   */
+  async untilSignal(): Promise<void> {
+    let signalled: () => void = () => {};
+    const signal = new Promise<void>((resolve) => {
+      signalled = resolve;
+    });
+    let count = 0;
+    const onSignal = (name: NodeJS.Signals): void => {
+      if (++count > 1) process.exit(128 + constants.signals[name]);
+      signalled();
+    };
+    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal);
+    try {
+      await Promise.race([signal, this.finished]);
+      await this.stop();
+      await this.finished;
+    } finally {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+    }
+  }
+
+  async #stop(): Promise<void> {
+    let failure: unknown;
+    try {
+      await this.#within(this.#options.stopTimeoutMs, 'stop', async () => {
+        const results = await Promise.allSettled(this.#shards.map((shard) => shard.stop()));
+        const failed = results.find((result) => result.status === 'rejected');
+        failure = failed?.reason;
+        for (const shard of this.#shards.toReversed()) await shard.exit();
+      });
+    } catch (error) {
+      failure ??= error;
+      await Promise.all(this.#shards.map((shard) => shard.terminate()));
+    }
+    this.#finish(this.#crash);
+    if (failure !== undefined && failure !== this.#crash) throw failure;
+  }
+
+  #onCrash(error: ShardCrashedError): void {
+    this.#crash ??= error;
+    const cause = toWire(error);
+    for (const shard of this.#shards) {
+      if (shard.shardId !== error.shardId) shard.send({ type: 'peerGone', shardId: error.shardId, cause });
+    }
+    if (this.#options.onCrash === 'stop') this.stop().catch(() => {});
+    else this.#options.onCrash(error);
+  }
+
+  async #within(timeoutMs: number, what: string, work: () => Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(
+          new SunstarError(
+            `SUNSTAR_${what.toUpperCase()}_TIMEOUT`,
+            `The shards did not ${what} within ${timeoutMs} ms. Look for work that never ends, or raise ${what}TimeoutMs.`,
+          ),
+        );
+      }, timeoutMs);
+    });
+    try {
+      await Promise.race([work(), timeout]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

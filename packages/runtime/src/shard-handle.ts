@@ -1,0 +1,99 @@
+import { Worker } from 'node:worker_threads';
+import { SunstarError } from './errors.js';
+import { type Command, fromWire, type Report, type ShardBirth } from './worker-protocol.js';
+
+/** A step in the life of a shard that the main thread waits for. */
+type Step = 'ready' | 'started' | 'stopped';
+
+/** A shard ended although nobody asked it to; `cause` is what it threw. */
+export class ShardCrashedError extends SunstarError {
+  readonly shardId: number;
+
+  constructor(shardId: number, cause: unknown) {
+    const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+    super('SUNSTAR_SHARD_CRASHED', `Shard ${shardId} crashed: ${reason}`, { cause });
+    this.shardId = shardId;
+  }
+}
+
+/** The main thread's side of one shard's thread. */
+export class ShardHandle {
+  readonly shardId: number;
+  /** Settles when the thread has ended, whatever ended it. */
+  readonly ended: Promise<void>;
+  readonly #worker: Worker;
+  readonly #waiting = new Map<Step, { resolve: () => void; reject: (error: unknown) => void }>();
+  readonly #reached = new Set<Step>();
+  #stopError: Error | undefined;
+  #exiting = false;
+  #crash: ShardCrashedError | undefined;
+
+  constructor(birth: ShardBirth, onCrash: (error: ShardCrashedError) => void) {
+    this.shardId = birth.shardId;
+    this.#worker = new Worker(new URL('./shard-main.js', import.meta.url), {
+      workerData: birth,
+      name: `shard ${birth.shardId}`,
+    });
+    this.#worker.on('message', (report: Report) => this.#onReport(report));
+    // Comes after the report of the same error, which is the better copy.
+    this.#worker.on('error', (error) => this.#crashed(error));
+    this.ended = new Promise((resolve) => {
+      this.#worker.on('exit', (exitCode) => {
+        if (!this.#exiting) this.#crashed(new Error(`its thread ended by itself with exit code ${exitCode}`));
+        if (this.#crash !== undefined) {
+          for (const waiter of this.#waiting.values()) waiter.reject(this.#crash);
+          this.#waiting.clear();
+          onCrash(this.#crash);
+        }
+        resolve();
+      });
+    });
+  }
+
+  /** Resolves when the shard reports the step; rejects when it crashes before. */
+  reach(step: Step): Promise<void> {
+    if (this.#crash !== undefined) return Promise.reject(this.#crash);
+    if (this.#reached.has(step)) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#waiting.set(step, { resolve, reject }));
+  }
+
+  send(command: Command): void {
+    this.#worker.postMessage(command);
+  }
+
+  /** Runs the shard's stop tasks. */
+  async stop(): Promise<void> {
+    this.send({ type: 'stop' });
+    await this.reach('stopped');
+    if (this.#stopError !== undefined) throw this.#stopError;
+  }
+
+  /** Has the thread end; resolves when it has. */
+  exit(): Promise<void> {
+    this.#exiting = true;
+    this.send({ type: 'exit' });
+    return this.ended;
+  }
+
+  /** Ends the thread at once; operations in flight are drained by native code first. */
+  async terminate(): Promise<void> {
+    this.#exiting = true;
+    await this.#worker.terminate();
+  }
+
+  #onReport(report: Report): void {
+    if (report.type === 'failed') {
+      this.#crashed(fromWire(report.error));
+      void this.#worker.terminate();
+      return;
+    }
+    if (report.type === 'stopped' && report.error !== undefined) this.#stopError = fromWire(report.error);
+    this.#reached.add(report.type);
+    this.#waiting.get(report.type)?.resolve();
+    this.#waiting.delete(report.type);
+  }
+
+  #crashed(cause: unknown): void {
+    this.#crash ??= new ShardCrashedError(this.shardId, cause);
+  }
+}

@@ -1,0 +1,104 @@
+// What a shard's thread runs: it builds the shard, then does what the main thread says.
+import { parentPort, workerData } from 'node:worker_threads';
+import { native } from '@sunstar/native';
+import { SunstarError, systemError } from './errors.js';
+import { shardLogger } from './log.js';
+import { openArena, ShardMemory } from './memory/index.js';
+import { Reactor } from './reactor/index.js';
+import { Shard, type ShardContext, setCurrentShard } from './shard.js';
+import { ControlLayout, Mesh } from './smp/index.js';
+import { type Command, fromWire, type Report, type ShardBirth, toWire } from './worker-protocol.js';
+
+type Entry = (shard: ShardContext) => void | Promise<void>;
+
+const birth = workerData as ShardBirth;
+
+function report(message: Report): void {
+  parentPort?.postMessage(message);
+}
+
+function build(): Shard {
+  if (birth.cpus !== undefined) {
+    const result = native.pinThread(birth.cpus);
+    if (result < 0) throw systemError('sched_setaffinity', result, `CPUs ${birth.cpus.join(',')}`);
+  }
+  const reactor = new Reactor({ idlePollUs: birth.idlePollUs });
+  const layout = ControlLayout.of(birth.control);
+  const words = new Int32Array(birth.control);
+  const arenas = birth.arenas.map((shared) => openArena(shared));
+  const memory = new ShardMemory(arenas[birth.shardId]);
+  Atomics.store(words, layout.ringDescriptorWord(birth.shardId), reactor.ringFd);
+  const mesh = new Mesh({
+    shardId: birth.shardId,
+    control: birth.control,
+    memory,
+    peerArenas: arenas,
+    wake: (peer) => reactor.wake(Atomics.load(words, layout.ringDescriptorWord(peer))),
+  });
+  const shard = new Shard({
+    id: birth.shardId,
+    count: birth.shardCount,
+    reactor,
+    memory,
+    mesh,
+    log: shardLogger(birth.log, birth.shardId),
+    data: birth.data,
+  });
+  setCurrentShard(shard);
+  return shard;
+}
+
+async function start(shard: Shard): Promise<void> {
+  const module = (await import(birth.entry)) as { default?: Entry };
+  if (typeof module.default !== 'function') {
+    throw new SunstarError(
+      'SUNSTAR_INVALID_ENTRY',
+      `The entry module ${birth.entry} has no default export that is a function. ` +
+        'Export one: `export default async function main(shard) { … }`.',
+    );
+  }
+  await module.default(shard);
+}
+
+async function obey(shard: Shard, command: Command): Promise<void> {
+  switch (command.type) {
+    case 'start':
+      await start(shard);
+      report({ type: 'started' });
+      break;
+    case 'stop':
+      try {
+        await shard.stop();
+        report({ type: 'stopped', error: undefined });
+      } catch (error) {
+        report({ type: 'stopped', error: toWire(error) });
+      }
+      break;
+    case 'peerGone':
+      shard.peerGone(command.shardId, fromWire(command.cause));
+      break;
+    case 'exit':
+      shard.close();
+      parentPort?.close();
+      // Ends this thread only. What is still in flight is drained by native code.
+      process.exit(0);
+  }
+}
+
+function main(): void {
+  // The error as it was thrown; the worker's own `error` event has only a clone of it.
+  process.on('uncaughtExceptionMonitor', (error) => report({ type: 'failed', error: toWire(error) }));
+  let shard: Shard;
+  try {
+    shard = build();
+  } catch (error) {
+    report({ type: 'failed', error: toWire(error) });
+    return;
+  }
+  parentPort?.on('message', (command: Command) => {
+    obey(shard, command).catch((error: unknown) => report({ type: 'failed', error: toWire(error) }));
+  });
+  report({ type: 'ready' });
+}
+
+main();

@@ -1,0 +1,168 @@
+import { SunstarError } from './errors.js';
+import { hashKey } from './key-hash.js';
+import type { Logger } from './log.js';
+import type { ShardMemory } from './memory/index.js';
+import type { Reactor } from './reactor/index.js';
+import type { Mesh, Sharded } from './smp/index.js';
+
+/** What a shard offers to the code that runs on it. */
+export interface ShardContext {
+  /** 0 … {@link count} − 1. */
+  readonly id: number;
+  /** How many shards the runtime has. */
+  readonly count: number;
+  readonly reactor: Reactor;
+  readonly memory: ShardMemory;
+  readonly log: Logger;
+  /** The `data` option of {@link Runtime.start}, structured-cloned; undefined under {@link attach}. */
+  readonly data: unknown;
+  /** The shard that a key belongs to, the same on every shard and in every run with as many shards. */
+  ownerOf(key: string | Uint8Array): number;
+  /**
+   * Makes this shard's instance of a service and connects it with those of the other shards, which must
+   * call this with the same name.
+   *
+   * @returns When every shard has its instance.
+   * @throws SunstarError SUNSTAR_SERVICE_TIMEOUT, SUNSTAR_SERVICE_EXISTS
+   */
+  sharded<T extends object, A extends unknown[]>(
+    name: string,
+    service: new (...args: A) => T,
+    ...args: A
+  ): Promise<Sharded<T>>;
+  /** Has a task run when the shard stops; the last one registered runs first. */
+  onStop(task: () => void | Promise<void>): void;
+  /** Whether the stop has begun: what is long should end. */
+  readonly stopping: boolean;
+}
+
+/** What a {@link Shard} is made of. */
+export interface ShardParts {
+  readonly id: number;
+  readonly count: number;
+  readonly reactor: Reactor;
+  readonly memory: ShardMemory;
+  readonly mesh: Mesh;
+  readonly log: Logger;
+  readonly data: unknown;
+}
+
+/** One shard: the thread it runs on, its reactor, memory and services. */
+export class Shard implements ShardContext, AsyncDisposable {
+  readonly id: number;
+  readonly count: number;
+  readonly reactor: Reactor;
+  readonly memory: ShardMemory;
+  readonly log: Logger;
+  readonly data: unknown;
+  readonly #mesh: Mesh;
+  readonly #stopTasks: (() => void | Promise<void>)[] = [];
+  #stopped: Promise<void> | undefined;
+
+  constructor(parts: ShardParts) {
+    this.id = parts.id;
+    this.count = parts.count;
+    this.reactor = parts.reactor;
+    this.memory = parts.memory;
+    this.log = parts.log;
+    this.data = parts.data;
+    this.#mesh = parts.mesh;
+    const mesh = parts.mesh;
+    this.reactor.watch(mesh.words, mesh.watch, mesh.sleepWord);
+    this.reactor.addPoller(mesh);
+  }
+
+  get stopping(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  ownerOf(key: string | Uint8Array): number {
+    return this.count === 1 ? 0 : hashKey(key) % this.count;
+  }
+
+  async sharded<T extends object, A extends unknown[]>(
+    name: string,
+    service: new (...args: A) => T,
+    ...args: A
+  ): Promise<Sharded<T>> {
+    const sharded = await this.#mesh.sharded(name, service, ...args);
+    this.onStop(() => sharded.stop());
+    return sharded;
+  }
+
+  onStop(task: () => void | Promise<void>): void {
+    if (this.stopping) {
+      throw new SunstarError(
+        'SUNSTAR_SHARD_STOPPING',
+        `Shard ${this.id} is stopping and takes no new stop tasks.`,
+      );
+    }
+    this.#stopTasks.push(task);
+  }
+
+  /**
+   * Runs the stop tasks, the last one registered first. All of them run even when one fails.
+   *
+   * @throws AggregateError with what failed, after the last task.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#runStopTasks();
+    return this.#stopped;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** Ends the cross-shard calls; the last thing before the thread ends. */
+  close(): void {
+    this.#mesh.close();
+    this.reactor[Symbol.dispose]();
+  }
+
+  /** Rejects calls to a shard that has crashed. */
+  peerGone(shardId: number, cause: unknown): void {
+    this.#mesh.peerGone(shardId, cause);
+  }
+
+  async #runStopTasks(): Promise<void> {
+    const failures: unknown[] = [];
+    for (let task = this.#stopTasks.pop(); task !== undefined; task = this.#stopTasks.pop()) {
+      try {
+        await task();
+      } catch (error) {
+        failures.push(error);
+        this.log.error({ err: error }, 'a stop task failed');
+      }
+    }
+    if (failures.length > 0)
+      throw new AggregateError(failures, `${failures.length} stop tasks of shard ${this.id} failed`);
+  }
+}
+
+let current: Shard | undefined;
+
+/** Makes a shard the one of this thread. */
+export function setCurrentShard(shard: Shard): void {
+  current = shard;
+}
+
+/** The shard of this thread, if it has one. */
+export function findCurrentShard(): Shard | undefined {
+  return current;
+}
+
+/**
+ * The shard of this thread.
+ *
+ * @throws SunstarError SUNSTAR_NOT_ATTACHED on a thread that is no shard.
+ */
+export function currentShard(): ShardContext {
+  if (current === undefined) {
+    throw new SunstarError(
+      'SUNSTAR_NOT_ATTACHED',
+      'This thread is no shard. Call attach() first, or run this code inside the entry module of Runtime.start().',
+    );
+  }
+  return current;
+}

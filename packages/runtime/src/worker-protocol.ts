@@ -1,0 +1,59 @@
+import type { LogOption } from './log.js';
+
+/** What the main thread gives a shard's thread at its birth. */
+export interface ShardBirth {
+  readonly shardId: number;
+  readonly shardCount: number;
+  readonly control: SharedArrayBuffer;
+  /** The arena of every shard, in order. */
+  readonly arenas: readonly SharedArrayBuffer[];
+  readonly cpus: readonly number[] | undefined;
+  readonly entry: string;
+  readonly data: unknown;
+  readonly idlePollUs: number;
+  readonly log: Exclude<LogOption, object>;
+}
+
+/** An error on its way between threads: structured clone drops the class and own properties. */
+export interface WireError {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+  readonly code: string | undefined;
+  readonly cause: WireError | undefined;
+}
+
+/** Main thread to shard. */
+export type Command =
+  | { readonly type: 'start' }
+  | { readonly type: 'stop' }
+  | { readonly type: 'exit' }
+  | { readonly type: 'peerGone'; readonly shardId: number; readonly cause: WireError };
+
+/** Shard to main thread, in this order; `failed` may come instead of any of them. */
+export type Report =
+  | { readonly type: 'ready' }
+  | { readonly type: 'started' }
+  | { readonly type: 'stopped'; readonly error: WireError | undefined }
+  | { readonly type: 'failed'; readonly error: WireError };
+
+/** Packs any thrown value. */
+export function toWire(error: unknown): WireError {
+  if (!(error instanceof Error)) {
+    return { name: 'Error', message: String(error), stack: undefined, code: undefined, cause: undefined };
+  }
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const cause = error.cause === undefined ? undefined : toWire(error.cause);
+  return { name: error.name, message: error.message, stack: error.stack, code, cause };
+}
+
+/** Unpacks an error; it keeps name, message, code, stack and causes, but not its class. */
+export function fromWire(wire: WireError): Error {
+  const error = new Error(
+    wire.message,
+    wire.cause === undefined ? undefined : { cause: fromWire(wire.cause) },
+  );
+  error.name = wire.name;
+  if (wire.stack !== undefined) error.stack = wire.stack;
+  return wire.code === undefined ? error : Object.assign(error, { code: wire.code });
+}
