@@ -1,5 +1,6 @@
 // npm start [-- OPTIONS]: sets up, then becomes the key-value server: same process, so signals and the exit code
-// are the server's own.
+// are the server's own. For the same reason package.json says `exec node`: a shell in between would die of npm's
+// SIGTERM and leave the server behind.
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
