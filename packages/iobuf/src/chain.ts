@@ -1,0 +1,251 @@
+import { invariantError } from './errors.js';
+import type { Fragment } from './fragment.js';
+import { INITIAL_CAPACITY_BYTES, nextCapacity } from './growth.js';
+import type { Pool } from './pool.js';
+
+/**
+ * The content of one IOBuf: a doubly linked list of fragments, none of them empty.
+ * An IOBuf is a handle on a chain; chains are recycled, handles are not, which is how use after dispose
+ * is noticed.
+ */
+export class Chain {
+  readonly pool: Pool;
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  head: Fragment | null = null;
+  tail: Fragment | null = null;
+  /** Sum of the lengths of the fragments. */
+  size = 0;
+  /** Number of fragments. */
+  count = 0;
+  /** An empty fragment made by a reservation that did not fit into the tail. */
+  spare: Fragment | null = null;
+  /** Where the last reservation begins, or −1. */
+  reservedAt = -1;
+  reservedBytes = 0;
+  /** Grows whenever content moves or goes; appending leaves it. */
+  epoch = 0;
+  /** The fragment that was looked up last, with its index and the position of its first byte. */
+  finger: Fragment | null = null;
+  fingerIndex = 0;
+  fingerPosition = 0;
+  nextFree: Chain | null = null;
+
+  constructor(pool: Pool) {
+    this.pool = pool;
+    this.bytes = pool.bytes;
+    this.view = pool.view;
+  }
+}
+
+/** Content moved or went: positions that were found before are void. */
+export function touch(chain: Chain): void {
+  chain.epoch++;
+  chain.finger = null;
+  chain.reservedAt = -1;
+}
+
+/** Links a fragment behind the tail. It may be empty only if the caller fills it at once. */
+export function pushBack(chain: Chain, fragment: Fragment): void {
+  const tail = chain.tail;
+  fragment.previous = tail;
+  if (tail === null) chain.head = fragment;
+  else tail.next = fragment;
+  chain.tail = fragment;
+  chain.count++;
+  chain.size += fragment.end - fragment.start;
+}
+
+/** Unlinks and releases the first fragment. */
+export function popFront(chain: Chain): void {
+  const fragment = chain.head;
+  if (fragment === null) throw invariantError('popFront of an empty chain');
+  const next = fragment.next;
+  chain.head = next;
+  if (next === null) chain.tail = null;
+  else next.previous = null;
+  chain.count--;
+  chain.size -= fragment.end - fragment.start;
+  chain.pool.releaseFragment(fragment);
+}
+
+/** Unlinks and releases the last fragment. */
+export function popBack(chain: Chain): void {
+  const fragment = chain.tail;
+  if (fragment === null) throw invariantError('popBack of an empty chain');
+  const previous = fragment.previous;
+  chain.tail = previous;
+  if (previous === null) chain.head = null;
+  else previous.next = null;
+  chain.count--;
+  chain.size -= fragment.end - fragment.start;
+  chain.pool.releaseFragment(fragment);
+}
+
+/** Releases everything, the spare fragment included. */
+export function releaseAll(chain: Chain): void {
+  touch(chain);
+  while (chain.head !== null) popFront(chain);
+  dropSpare(chain);
+}
+
+/** Releases the fragment of an unused reservation. */
+export function dropSpare(chain: Chain): void {
+  const spare = chain.spare;
+  if (spare === null) return;
+  chain.spare = null;
+  chain.pool.releaseFragment(spare);
+}
+
+/** Moves all fragments of `other` behind the tail of `chain`; `other` is empty afterwards. */
+export function spliceBack(chain: Chain, other: Chain): void {
+  const first = other.head;
+  if (first === null) return;
+  const tail = chain.tail;
+  first.previous = tail;
+  if (tail === null) chain.head = first;
+  else tail.next = first;
+  chain.tail = other.tail;
+  chain.size += other.size;
+  chain.count += other.count;
+  forgetAll(other);
+}
+
+/** Moves all fragments of `other` in front of the head of `chain`; `other` is empty afterwards. */
+export function spliceFront(chain: Chain, other: Chain): void {
+  const end = other.tail;
+  if (end === null) return;
+  const head = chain.head;
+  end.next = head;
+  if (head === null) chain.tail = end;
+  else head.previous = end;
+  chain.head = other.head;
+  chain.size += other.size;
+  chain.count += other.count;
+  touch(chain);
+  forgetAll(other);
+}
+
+function forgetAll(chain: Chain): void {
+  chain.head = null;
+  chain.tail = null;
+  chain.size = 0;
+  chain.count = 0;
+  touch(chain);
+}
+
+/** The capacity that the growth rule and the copy-or-link rule go by. */
+export function lastCapacity(chain: Chain): number {
+  const tail = chain.tail;
+  return tail === null ? INITIAL_CAPACITY_BYTES : tail.capacity;
+}
+
+/**
+ * Adds an empty fragment as the tail, for `needBytes` more bytes. The caller writes at least one byte into
+ * it, or takes it out again. Throws OutOfMemoryError with the chain unchanged.
+ */
+export function growTail(chain: Chain, needBytes: number): Fragment {
+  let fragment = chain.spare;
+  if (fragment === null) {
+    fragment = chain.pool.allocateFragment(nextCapacity(Math.max(needBytes, lastCapacity(chain))));
+  } else {
+    chain.spare = null;
+  }
+  pushBack(chain, fragment);
+  return fragment;
+}
+
+/** Makes the `count` bytes behind the tail's end part of the content. */
+export function advance(chain: Chain, tail: Fragment, count: number): void {
+  const end = tail.end + count;
+  tail.end = end;
+  tail.block.writeEnd = end;
+  chain.size += count;
+}
+
+/**
+ * The fragment that holds the byte at `position`, which must be below the size; its first byte is at
+ * `chain.fingerPosition` afterwards. Going forwards costs nothing extra: the search starts where the last
+ * one ended.
+ */
+export function locate(chain: Chain, position: number): Fragment {
+  let fragment = chain.finger;
+  let start = chain.fingerPosition;
+  let index = chain.fingerIndex;
+  if (fragment === null || position < start) {
+    fragment = chain.head;
+    start = 0;
+    index = 0;
+  }
+  while (fragment !== null) {
+    const length = fragment.end - fragment.start;
+    if (position < start + length) {
+      chain.finger = fragment;
+      chain.fingerPosition = start;
+      chain.fingerIndex = index;
+      return fragment;
+    }
+    start += length;
+    index++;
+    fragment = fragment.next;
+  }
+  throw invariantError(`no fragment at position ${position} of ${chain.size}`);
+}
+
+/** The fragment number `index`, which must be below the count. Ascending access costs O(1) a call. */
+export function fragmentAt(chain: Chain, index: number): Fragment {
+  let fragment = chain.finger;
+  let start = chain.fingerPosition;
+  let at = chain.fingerIndex;
+  if (fragment === null || index < at) {
+    fragment = chain.head;
+    start = 0;
+    at = 0;
+  }
+  while (fragment !== null) {
+    if (at === index) {
+      chain.finger = fragment;
+      chain.fingerPosition = start;
+      chain.fingerIndex = index;
+      return fragment;
+    }
+    start += fragment.end - fragment.start;
+    at++;
+    fragment = fragment.next;
+  }
+  throw invariantError(`no fragment number ${index} of ${chain.count}`);
+}
+
+/** Throws if the chain contradicts itself. */
+export function checkChain(chain: Chain): void {
+  let size = 0;
+  let count = 0;
+  let previous: Fragment | null = null;
+  for (let fragment = chain.head; fragment !== null; fragment = fragment.next) {
+    checkFragment(fragment);
+    if (fragment.start === fragment.end) throw invariantError('an empty fragment in the chain');
+    if (fragment.previous !== previous) throw invariantError('broken back link');
+    if (chain.finger === fragment && (chain.fingerPosition !== size || chain.fingerIndex !== count)) {
+      throw invariantError('the finger points elsewhere');
+    }
+    size += fragment.end - fragment.start;
+    count++;
+    previous = fragment;
+  }
+  if (chain.tail !== previous) throw invariantError('the tail is not the last fragment');
+  if (chain.size !== size) throw invariantError(`size ${chain.size}, but the fragments hold ${size}`);
+  if (chain.count !== count) throw invariantError(`count ${chain.count}, but there are ${count} fragments`);
+  if (chain.spare !== null) {
+    checkFragment(chain.spare);
+    if (chain.spare.start !== chain.spare.end) throw invariantError('the spare fragment has content');
+  }
+}
+
+function checkFragment(fragment: Fragment): void {
+  const { block, start, end, limit } = fragment;
+  if (block.references < 1 || fragment.capacity < 0) throw invariantError('a fragment of a released block');
+  if (!(block.offset <= start && start <= end && end <= limit && limit <= block.offset + block.capacity)) {
+    throw invariantError(`fragment ${start}..${end} (limit ${limit}) leaves its block`);
+  }
+  if (end > block.writeEnd) throw invariantError('a fragment sees bytes that were never written');
+}

@@ -1,0 +1,141 @@
+import type { ShardMemory } from '@sunstar/runtime';
+import { Block, type BlockOwner } from './block.js';
+import { Chain } from './chain.js';
+import { invariantError } from './errors.js';
+import { Fragment } from './fragment.js';
+
+/** At most this many unused objects of each kind are kept for reuse; more are left to the collector. */
+export const POOLED_OBJECTS_MAX = 16384;
+
+/** The capacity of a fragment that lies in the pool. */
+const RELEASED = -1;
+
+/**
+ * The recycled objects of all buffers over one shard's memory: chains, fragments and blocks.
+ * Appending, sharing and trimming take them from here, so they make no garbage.
+ */
+export class Pool {
+  readonly memory: ShardMemory;
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  #blocks: Block | null = null;
+  #blockCount = 0;
+  #fragments: Fragment | null = null;
+  #fragmentCount = 0;
+  #chains: Chain | null = null;
+  #chainCount = 0;
+
+  constructor(memory: ShardMemory) {
+    this.memory = memory;
+    this.bytes = memory.bytes;
+    this.view = memory.arena.view;
+  }
+
+  /** An empty chain. */
+  acquireChain(): Chain {
+    const chain = this.#chains;
+    if (chain === null) return new Chain(this);
+    this.#chains = chain.nextFree;
+    this.#chainCount--;
+    chain.nextFree = null;
+    return chain;
+  }
+
+  /** Takes back a chain that is empty and that nobody uses any more. */
+  recycleChain(chain: Chain): void {
+    if (this.#chainCount >= POOLED_OBJECTS_MAX) return;
+    this.#chainCount++;
+    chain.nextFree = this.#chains;
+    this.#chains = chain;
+  }
+
+  /** An empty fragment over a fresh block. Throws OutOfMemoryError and changes nothing when there is none. */
+  allocateFragment(capacity: number): Fragment {
+    const offset = this.memory.allocate(capacity);
+    const block = this.acquireBlock(offset, capacity, null);
+    return this.acquireFragment(block, offset, offset, offset + capacity, capacity);
+  }
+
+  /** A block without references; the caller makes a fragment of it at once. */
+  acquireBlock(offset: number, capacity: number, owner: BlockOwner | null): Block {
+    let block = this.#blocks;
+    if (block === null) {
+      block = new Block();
+    } else {
+      this.#blocks = block.nextFree;
+      this.#blockCount--;
+      block.nextFree = null;
+    }
+    block.offset = offset;
+    block.capacity = capacity;
+    block.writeEnd = offset;
+    block.sealed = false;
+    block.owner = owner;
+    return block;
+  }
+
+  /** A fragment, not yet in a chain, that adds one reference to its block. */
+  acquireFragment(block: Block, start: number, end: number, limit: number, capacity: number): Fragment {
+    let fragment = this.#fragments;
+    if (fragment === null) {
+      fragment = new Fragment(block);
+    } else {
+      this.#fragments = fragment.next;
+      this.#fragmentCount--;
+      fragment.next = null;
+      fragment.block = block;
+    }
+    block.references++;
+    fragment.start = start;
+    fragment.end = end;
+    fragment.limit = limit;
+    fragment.capacity = capacity;
+    return fragment;
+  }
+
+  /** Drops a fragment that is in no chain and, with its last reference, the block. */
+  releaseFragment(fragment: Fragment): void {
+    const block = fragment.block;
+    if (fragment.capacity < 0 || block.references <= 0) throw invariantError('a fragment was released twice');
+    block.references--;
+    fragment.capacity = RELEASED;
+    fragment.previous = null;
+    fragment.next = null;
+    if (this.#fragmentCount < POOLED_OBJECTS_MAX) {
+      this.#fragmentCount++;
+      fragment.next = this.#fragments;
+      this.#fragments = fragment;
+    }
+    if (block.references === 0) this.#releaseBlock(block);
+  }
+
+  #releaseBlock(block: Block): void {
+    const offset = block.offset;
+    const owner = block.owner;
+    block.epoch++;
+    block.owner = null;
+    if (this.#blockCount < POOLED_OBJECTS_MAX) {
+      this.#blockCount++;
+      block.nextFree = this.#blocks;
+      this.#blocks = block;
+    }
+    if (owner === null) this.memory.free(offset);
+    else owner.release(offset);
+  }
+}
+
+const pools = new WeakMap<ShardMemory, Pool>();
+// A thread has one shard memory, so remembering the last one answers nearly every question.
+let last: Pool | undefined;
+
+/** The pool of a shard memory; made at first use, and as long-lived as the memory. */
+export function poolOf(memory: ShardMemory): Pool {
+  if (last !== undefined && last.memory === memory) return last;
+  let pool = pools.get(memory);
+  if (pool === undefined) {
+    pool = new Pool(memory);
+    pools.set(memory, pool);
+  }
+  last = pool;
+  return pool;
+}

@@ -1,0 +1,46 @@
+import { advance, type Chain, dropSpare, lastCapacity, pushBack } from './chain.js';
+import { notReservedError } from './errors.js';
+import { writableBytes } from './fragment.js';
+import { nextCapacity } from './growth.js';
+
+/** Finds `sizeBytes` contiguous writable bytes behind the content; returns their arena offset. */
+export function reserve(chain: Chain, sizeBytes: number): number {
+  const tail = chain.tail;
+  let at: number;
+  if (tail !== null && sizeBytes <= writableBytes(tail)) {
+    at = tail.end;
+  } else {
+    let spare = chain.spare;
+    if (spare === null || spare.limit - spare.end < sizeBytes) {
+      // Not linked before the commit: a chain holds no empty fragment.
+      const larger = chain.pool.allocateFragment(nextCapacity(Math.max(sizeBytes, lastCapacity(chain))));
+      dropSpare(chain);
+      chain.spare = larger;
+      spare = larger;
+    }
+    at = spare.end;
+  }
+  chain.reservedAt = at;
+  chain.reservedBytes = sizeBytes;
+  return at;
+}
+
+/** Makes the first `sizeBytes` bytes of the last reservation part of the content. */
+export function commit(chain: Chain, sizeBytes: number): void {
+  const at = chain.reservedAt;
+  if (at < 0 || sizeBytes > chain.reservedBytes) throw notReservedError(sizeBytes);
+  const tail = chain.tail;
+  const spare = chain.spare;
+  if (tail !== null && tail.end === at && sizeBytes <= writableBytes(tail)) {
+    advance(chain, tail, sizeBytes);
+  } else if (spare !== null && spare.end === at) {
+    if (sizeBytes > 0) {
+      chain.spare = null;
+      pushBack(chain, spare);
+      advance(chain, spare, sizeBytes);
+    }
+  } else {
+    throw notReservedError(sizeBytes);
+  }
+  chain.reservedAt = -1;
+}
