@@ -1,0 +1,71 @@
+import { currentShard } from '@sunstar/runtime';
+import type { Connection } from './connection.js';
+import { Listener } from './listener.js';
+import { currentNetwork } from './network.js';
+import { type ConnectionOptions, connectionLimits, integerOption } from './options.js';
+
+/** Options of {@link listen}. */
+export interface ListenOptions extends ConnectionOptions {
+  /** TCP port; 0 has the kernel choose a free one. 0 to 65535 */
+  readonly port: number;
+  /** A numeric IPv4 or IPv6 address of this machine. @defaultValue '127.0.0.1' */
+  readonly host?: string;
+  /** With an IPv6 host: refuse IPv4 peers. @defaultValue false */
+  readonly ipv6Only?: boolean;
+  /**
+   * Share the port with the other shards (SO_REUSEPORT): the kernel spreads new connections over all that
+   * listen. @defaultValue true when the runtime has several shards
+   */
+  readonly reusePort?: boolean;
+  /** Connections that may wait in the kernel to be accepted. @defaultValue 511; 1 to 65535 */
+  readonly backlog?: number;
+  /**
+   * Open connections of this listener. Beyond it they are accepted and closed: see
+   * {@link onRefused}. @defaultValue 10000; 1 to 1000000
+   */
+  readonly maxConnections?: number;
+  /**
+   * May write a word to a peer that is refused, which is then closed. At most 64 at a time are answered,
+   * the others are reset. @defaultValue all are reset
+   */
+  readonly onRefused?: (connection: Connection) => void;
+  /**
+   * Reset a connection on which nothing was received or sent for so long after it was accepted, in
+   * milliseconds; 0 is never. @defaultValue 0
+   */
+  readonly firstByteTimeoutMs?: number;
+}
+
+/**
+ * Serves one accepted connection: sets `connection.receiver`, or reads and writes with promises. When a
+ * promise is returned, the connection is closed after it resolved, unless a receiver was set. An error
+ * resets the connection and is logged; the listener goes on.
+ */
+export type ConnectionHandler = (connection: Connection) => void | Promise<void>;
+
+/**
+ * Accepts TCP connections on the current shard; with several shards each one listens on the same port.
+ * Stops with the shard.
+ *
+ * @throws SunstarError SUNSTAR_EADDRINUSE, SUNSTAR_EACCES, SUNSTAR_EADDRNOTAVAIL, SUNSTAR_INVALID_OPTION,
+ * SUNSTAR_NOT_ATTACHED
+ */
+export async function listen(options: ListenOptions, handler: ConnectionHandler): Promise<Listener> {
+  const shard = currentShard();
+  const listener = new Listener(
+    currentNetwork(),
+    {
+      host: options.host ?? '127.0.0.1',
+      port: integerOption('port', options.port, 0, 0, 65_535),
+      ipv6Only: options.ipv6Only ?? false,
+      reusePort: options.reusePort ?? shard.count > 1,
+      backlog: integerOption('backlog', options.backlog, 511, 1, 65_535),
+      maxConnections: integerOption('maxConnections', options.maxConnections, 10_000, 1, 1_000_000),
+      onRefused: options.onRefused ?? null,
+      limits: connectionLimits(options, options.firstByteTimeoutMs),
+    },
+    handler,
+  );
+  shard.onStop(() => listener.close());
+  return listener;
+}

@@ -1,0 +1,256 @@
+import { native } from '@sunstar/native';
+import {
+  type Completion,
+  ERRNO,
+  IORING_CQE_F,
+  IORING_OP,
+  IORING_RECVSEND,
+  systemError,
+} from '@sunstar/runtime';
+import { Connection } from './connection.js';
+import { invalidOption } from './errors.js';
+import type { ConnectionHandler } from './listen.js';
+import type { Network } from './network.js';
+import { type ConnectionLimits, integerOption } from './options.js';
+import { type ConnectionStats, newConnectionStats } from './stats.js';
+
+const SOCK_CLOEXEC = 0o2000000;
+/** Refused connections that are being answered; more are reset. */
+const MAX_ANSWERED_REFUSALS = 64;
+/** How long a refused peer may take to read its answer. */
+const REFUSAL_TIMEOUT_MS = 1000;
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 1000;
+
+/** The options of a listener, checked. */
+export interface ListenerConfiguration {
+  readonly host: string;
+  readonly port: number;
+  readonly ipv6Only: boolean;
+  readonly reusePort: boolean;
+  readonly backlog: number;
+  readonly maxConnections: number;
+  readonly onRefused: ((connection: Connection) => void) | null;
+  readonly limits: ConnectionLimits;
+}
+
+/** Options of {@link Listener.close}. */
+export interface CloseListenerOptions {
+  /** How long connections may take to end, in milliseconds; then they are reset. @defaultValue 5000 */
+  readonly deadlineMs?: number;
+}
+
+/**
+ * A listening socket of one shard: a multishot accept, and the connections that came of it.
+ * Made by `listen`.
+ */
+export class Listener implements Completion, AsyncDisposable {
+  /** The port, also when the kernel chose it. */
+  readonly port: number;
+  /** The address, as the kernel writes it. */
+  readonly address: string;
+
+  readonly #network: Network;
+  readonly #configuration: ListenerConfiguration;
+  readonly #refusalLimits: ConnectionLimits;
+  readonly #handler: ConnectionHandler;
+  readonly #fd: number;
+  readonly #connections = new Set<Connection>();
+  readonly #refusals = new Set<Connection>();
+  readonly #stats: ConnectionStats = newConnectionStats();
+  #operationId = 0;
+  #isArmed = false;
+  #isClosing = false;
+  #retryMs = FIRST_RETRY_MS;
+  #retryTimer: NodeJS.Timeout | null = null;
+  #acceptEnded: (() => void) | null = null;
+  #closed: Promise<void> | null = null;
+
+  /** Use `listen`. */
+  constructor(network: Network, configuration: ListenerConfiguration, handler: ConnectionHandler) {
+    this.#network = network;
+    this.#configuration = configuration;
+    this.#refusalLimits = { ...configuration.limits, closeTimeoutMs: REFUSAL_TIMEOUT_MS, idleTimeoutMs: 0 };
+    this.#handler = handler;
+    const { host, port, reusePort, backlog, ipv6Only } = configuration;
+    this.#fd = openListener(host, port, reusePort, backlog, ipv6Only);
+    network.reactor.descriptors.own(this.#fd);
+    // Accepted sockets inherit it: no call for each of them.
+    native.setNoDelay(this.#fd, configuration.limits.noDelay);
+    const name = native.socketName(this.#fd);
+    this.port = typeof name === 'number' ? port : name.port;
+    this.address = typeof name === 'number' ? host : name.address;
+    network.reactor.ref();
+    network.addStats(this.#stats);
+    this.#arm();
+  }
+
+  /** The open connections; a live view. */
+  get connections(): ReadonlySet<Connection> {
+    return this.#connections;
+  }
+
+  /** The counters of this listener and its connections; live, do not change them. */
+  get stats(): Readonly<ConnectionStats> {
+    return this.#stats;
+  }
+
+  /**
+   * Accepts no more, lets every connection see the end of its input so that its handler can finish what
+   * it has begun, and resets what is left after the deadline.
+   *
+   * @returns When all connections and the listening socket are closed. Later calls return the same.
+   */
+  close(options: CloseListenerOptions = {}): Promise<void> {
+    const deadlineMs = integerOption('deadlineMs', options.deadlineMs, 5000, 0, 3_600_000);
+    this.#closed ??= this.#close(deadlineMs);
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
+    this.#isClosing = true;
+    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    if (this.#isArmed) {
+      this.#network.reactor.cancel(this.#operationId);
+      await new Promise<void>((resolve) => {
+        this.#acceptEnded = resolve;
+      });
+    }
+    await this.#network.reactor.closeAndWait(this.#fd);
+    this.#network.reactor.unref();
+    const all = [...this.#connections, ...this.#refusals];
+    for (const connection of all) connection.stopInput();
+    const timer = setTimeout(() => {
+      for (const connection of all) if (!connection.isClosed) connection.reset();
+    }, deadlineMs);
+    await Promise.all(all.map((connection) => connection.closed));
+    clearTimeout(timer);
+    this.#network.removeStats(this.#stats);
+  }
+
+  #arm(): void {
+    this.#isArmed = true;
+    this.#operationId = this.#network.reactor.submit(
+      this,
+      IORING_OP.ACCEPT,
+      this.#fd,
+      0,
+      0,
+      0,
+      SOCK_CLOEXEC,
+      0,
+      IORING_RECVSEND.ACCEPT_MULTISHOT,
+    );
+  }
+
+  /** A connection was accepted, or the accept ended. */
+  complete(result: number, flags: number): void {
+    if ((flags & IORING_CQE_F.MORE) === 0) this.#isArmed = false;
+    if (result >= 0) this.#accepted(result);
+    if (this.#isArmed) return;
+    if (this.#isClosing) this.#acceptEnded?.();
+    else if (result >= 0) this.#arm();
+    else this.#acceptFailed(result);
+  }
+
+  #acceptFailed(result: number): void {
+    switch (-result) {
+      case ERRNO.ECONNABORTED:
+      case ERRNO.EPROTO:
+      case ERRNO.EINTR:
+      case ERRNO.EAGAIN:
+      case ERRNO.ECANCELED:
+        // The one connection is gone; the listener is not.
+        this.#arm();
+        return;
+      default:
+        // Most likely descriptors (EMFILE, ENFILE) or memory: trying at once would spin.
+        if (this.#retryMs === FIRST_RETRY_MS) {
+          this.#network.log.warn(
+            { err: systemError('accept', result), port: this.port, open: this.#stats.open },
+            'accepting paused: the waiting connections stay in the backlog',
+          );
+        }
+        this.#retryTimer = setTimeout(() => {
+          this.#retryTimer = null;
+          this.#arm();
+        }, this.#retryMs);
+        this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * 2);
+    }
+  }
+
+  #accepted(fd: number): void {
+    const { maxConnections, limits } = this.#configuration;
+    if (this.#retryMs !== FIRST_RETRY_MS) {
+      this.#retryMs = FIRST_RETRY_MS;
+      this.#network.log.info({ port: this.port }, 'accepting again');
+    }
+    if (this.#connections.size >= maxConnections || this.#isClosing) {
+      this.#refuse(fd);
+      return;
+    }
+    this.#stats.accepted++;
+    const connection = new Connection(this.#network, fd, limits, this.#stats);
+    this.#connections.add(connection);
+    this.#forgetWhenClosed(connection, this.#connections);
+    try {
+      const served = this.#handler(connection);
+      if (served instanceof Promise) this.#serve(connection, served);
+    } catch (error) {
+      connection.handlerFailed(error);
+    }
+  }
+
+  #serve(connection: Connection, served: Promise<void>): void {
+    served.then(
+      () => {
+        if (connection.receiver === null) return connection.close();
+        return undefined;
+      },
+      (error: unknown) => {
+        // That the peer went away is no failure of the handler.
+        if (error !== connection.error) connection.handlerFailed(error);
+      },
+    );
+  }
+
+  #refuse(fd: number): void {
+    this.#stats.refused++;
+    const { onRefused } = this.#configuration;
+    const connection = new Connection(this.#network, fd, this.#refusalLimits, this.#stats);
+    if (onRefused === null || this.#refusals.size >= MAX_ANSWERED_REFUSALS || this.#isClosing) {
+      connection.reset();
+      return;
+    }
+    this.#refusals.add(connection);
+    this.#forgetWhenClosed(connection, this.#refusals);
+    try {
+      onRefused(connection);
+      connection.flush();
+      void connection.close();
+    } catch (error) {
+      connection.handlerFailed(error);
+    }
+  }
+
+  #forgetWhenClosed(connection: Connection, set: Set<Connection>): void {
+    void connection.closed.then(() => set.delete(connection));
+  }
+}
+
+function openListener(
+  host: string,
+  port: number,
+  reusePort: boolean,
+  backlog: number,
+  ipv6Only: boolean,
+): number {
+  const fd = native.tcpListen(host, port, reusePort, backlog, ipv6Only);
+  if (fd >= 0) return fd;
+  if (-fd === ERRNO.EINVAL) throw invalidOption('host', host, 'a numeric IPv4 or IPv6 address');
+  throw systemError('listen', fd, `${host.includes(':') ? `[${host}]` : host}:${port}`);
+}

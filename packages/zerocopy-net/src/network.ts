@@ -1,0 +1,259 @@
+import {
+  type Completion,
+  currentShard,
+  type Reactor,
+  type ShardContext,
+  type ShardMemory,
+  SunstarError,
+  systemError,
+} from '@sunstar/runtime';
+import { invalidOption } from './errors.js';
+import { integerOption } from './options.js';
+import {
+  affordableBufferCount,
+  MAX_RECEIVE_BUFFER_BYTES,
+  MAX_RECEIVE_BUFFERS,
+  MIN_RECEIVE_BUFFER_BYTES,
+  ReceivePool,
+} from './receive-pool.js';
+import { SendTables } from './send-tables.js';
+import { addTo, type ConnectionStats, newConnectionStats } from './stats.js';
+import { Sweeper } from './sweeper.js';
+import type { Transport } from './transport.js';
+
+/** The group of provided buffers that receives of this package take from. */
+const RECEIVE_BUFFER_GROUP = 1;
+const DEFAULT_RECEIVE_BUFFER_BYTES = 4096;
+const DEFAULT_RECEIVE_BUFFER_COUNT = 1024;
+
+/** What a network needs of its shard: a {@link ShardContext} has it. */
+export interface NetworkShard {
+  readonly reactor: Pick<
+    Reactor,
+    'submit' | 'cancel' | 'defer' | 'closeAndWait' | 'ref' | 'unref' | 'nowMs' | 'ring' | 'descriptors'
+  >;
+  readonly memory: ShardMemory;
+  readonly log: Pick<ShardContext['log'], 'error' | 'warn' | 'info' | 'debug'>;
+}
+
+/** Options of {@link configureNetwork}. */
+export interface NetworkOptions {
+  /**
+   * Bytes of one receive buffer, a power of two. Larger ones save work on bulk transfers, smaller ones
+   * memory. @defaultValue 4096; 512 to 131072
+   */
+  readonly receiveBufferBytes?: number;
+  /**
+   * How many of them the shard has, a power of two. @defaultValue 1024, but at most a sixteenth of the
+   * shard's memory; 8 to 32768
+   */
+  readonly receiveBufferCount?: number;
+}
+
+/**
+ * What the connections of one shard share: the receive buffers, the step of the tick in which output
+ * leaves, and the timer for deadlines.
+ */
+export class Network implements Completion {
+  readonly reactor: NetworkShard['reactor'];
+  readonly memory: ShardMemory;
+  readonly log: NetworkShard['log'];
+  readonly pool: ReceivePool;
+  readonly tables: SendTables;
+  readonly sweeper: Sweeper;
+  /** Of the outgoing connections. */
+  readonly stats: ConnectionStats = newConnectionStats();
+
+  readonly #transports = new Set<Transport>();
+  readonly #sources = new Set<ConnectionStats>([this.stats]);
+  readonly #past: ConnectionStats = newConnectionStats();
+  #whenEmpty: (() => void) | null = null;
+  /** Transports that asked for a deferred step; two lists that change places, never shrunk. */
+  #due: (Transport | null)[] = [];
+  #running: (Transport | null)[] = [];
+  #dueCount = 0;
+
+  constructor(shard: NetworkShard, options: NetworkOptions = {}) {
+    this.reactor = shard.reactor;
+    this.memory = shard.memory;
+    this.log = shard.log;
+    this.tables = new SendTables(shard.memory);
+    this.sweeper = new Sweeper(() => shard.reactor.nowMs);
+    const bufferBytes = powerOfTwo(
+      'receiveBufferBytes',
+      options.receiveBufferBytes,
+      DEFAULT_RECEIVE_BUFFER_BYTES,
+      MIN_RECEIVE_BUFFER_BYTES,
+      MAX_RECEIVE_BUFFER_BYTES,
+    );
+    const affordable = affordableBufferCount(
+      shard.memory.arena.sizeBytes,
+      bufferBytes,
+      DEFAULT_RECEIVE_BUFFER_COUNT,
+    );
+    const serveWaiters: Completion = { complete: () => this.pool.serveWaiters() };
+    this.pool = new ReceivePool(
+      shard.memory,
+      {
+        registerBufferRing: (groupId, entryCount) => {
+          const ring = shard.reactor.ring.registerBufferRing(groupId, entryCount);
+          if (typeof ring === 'number') throw systemError('io_uring_register', ring, 'provided buffer ring');
+          return ring;
+        },
+        scheduleWaiters: () => shard.reactor.defer(serveWaiters),
+      },
+      {
+        groupId: RECEIVE_BUFFER_GROUP,
+        bufferBytes,
+        bufferCount: powerOfTwo(
+          'receiveBufferCount',
+          options.receiveBufferCount,
+          affordable,
+          8,
+          MAX_RECEIVE_BUFFERS,
+        ),
+      },
+    );
+  }
+
+  /** Connections whose descriptor is open. */
+  get openCount(): number {
+    return this.#transports.size;
+  }
+
+  /** A transport was made; the event loop stays alive for it. */
+  opened(transport: Transport): void {
+    this.#transports.add(transport);
+    this.reactor.ref();
+    const { idleTimeoutMs, firstByteTimeoutMs } = transport.limits;
+    if (idleTimeoutMs > 0) this.sweeper.watch(transport, idleTimeoutMs);
+    if (firstByteTimeoutMs > 0) this.sweeper.watch(transport, firstByteTimeoutMs);
+  }
+
+  /** A transport's descriptor is closed. */
+  closed(transport: Transport): void {
+    this.#transports.delete(transport);
+    this.reactor.unref();
+    if (this.#transports.size === 0) this.#whenEmpty?.();
+  }
+
+  /** Counts a listener's connections in {@link totals}. */
+  addStats(stats: ConnectionStats): void {
+    this.#sources.add(stats);
+  }
+
+  /** The listener is closed: its counters are kept, its object is not. */
+  removeStats(stats: ConnectionStats): void {
+    if (this.#sources.delete(stats)) addTo(this.#past, stats);
+  }
+
+  /** The counters of all connections of the shard, past and present. */
+  totals(): ConnectionStats {
+    const totals = newConnectionStats();
+    addTo(totals, this.#past);
+    for (const stats of this.#sources) addTo(totals, stats);
+    return totals;
+  }
+
+  /** Has `transport.runDeferred()` called at the end of this tick, or in the next. */
+  enqueue(transport: Transport): void {
+    if (this.#dueCount === 0) this.reactor.defer(this);
+    this.#due[this.#dueCount++] = transport;
+  }
+
+  /** The deferred step; what is enqueued meanwhile waits for the next one. */
+  complete(): void {
+    const running = this.#due;
+    const count = this.#dueCount;
+    this.#due = this.#running;
+    this.#running = running;
+    this.#dueCount = 0;
+    for (let i = 0; i < count; i++) {
+      const transport = running[i];
+      running[i] = null;
+      transport?.runDeferred();
+    }
+  }
+
+  /** Resets every connection; resolves when all descriptors are closed. */
+  async shutDown(): Promise<void> {
+    for (const transport of this.#transports) transport.reset(null);
+    if (this.#transports.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenEmpty = resolve;
+      });
+    }
+    this.tables.trim();
+  }
+
+  /** Throws when the parts contradict each other. */
+  invariants(): void {
+    this.pool.invariants();
+    for (const transport of this.#transports) transport.invariants();
+  }
+}
+
+function powerOfTwo(
+  name: string,
+  value: number | undefined,
+  defaultValue: number,
+  min: number,
+  max: number,
+): number {
+  const checked = integerOption(name, value, defaultValue, min, max);
+  if ((checked & (checked - 1)) !== 0)
+    throw invalidOption(name, value, `a power of two from ${min} to ${max}`);
+  return checked;
+}
+
+const networks = new WeakMap<ShardMemory, Network>();
+
+/** The network of the current shard, made at first use. */
+export function currentNetwork(options?: NetworkOptions): Network {
+  const shard = currentShard();
+  let network = networks.get(shard.memory);
+  if (network === undefined) {
+    network = new Network(shard, options);
+    networks.set(shard.memory, network);
+    const made = network;
+    shard.onStop(() => made.shutDown());
+  }
+  return network;
+}
+
+/**
+ * Sizes the receive buffers of the current shard. Call it before the first `listen` or `connect` there;
+ * without it the defaults hold.
+ *
+ * @throws SunstarError SUNSTAR_NETWORK_IN_USE, SUNSTAR_INVALID_OPTION, SUNSTAR_OUT_OF_MEMORY
+ */
+export function configureNetwork(options: NetworkOptions): void {
+  if (networks.has(currentShard().memory)) {
+    throw new SunstarError(
+      'SUNSTAR_NETWORK_IN_USE',
+      'The network of this shard is in use already. Call configureNetwork() before the first listen() or connect().',
+    );
+  }
+  currentNetwork(options);
+}
+
+/** What all connections of the current shard have done so far, and the state of the receive buffers. */
+export interface NetworkStats extends ConnectionStats {
+  /** Bytes of one receive buffer. */
+  readonly receiveBufferBytes: number;
+  /** How many there are. */
+  readonly receiveBufferCount: number;
+  /** How many are with the kernel, ready to be filled. */
+  readonly receiveBuffersFree: number;
+}
+
+/** A snapshot of the current shard's counters. */
+export function networkStats(): NetworkStats {
+  const network = currentNetwork();
+  return {
+    ...network.totals(),
+    receiveBufferBytes: network.pool.bufferBytes,
+    receiveBufferCount: network.pool.bufferCount,
+    receiveBuffersFree: network.pool.free,
+  };
+}

@@ -1,0 +1,195 @@
+import { IOBuf } from '@sunstar/iobuf';
+import { type Completion, ERRNO, IORING_OP, systemError } from '@sunstar/runtime';
+import { outputLimit } from './errors.js';
+import type { Network } from './network.js';
+import { type Transport, TransportState } from './transport.js';
+
+const MSG_NOSIGNAL = 0x4000;
+const SHUT_WR = 1;
+
+/** Half-close: not asked for; FIN after what is waiting; FIN in flight; FIN sent. */
+const Ending = { No: 0, Asked: 1, InFlight: 2, Done: 3 } as const;
+
+class ShutdownOperation implements Completion {
+  readonly #side: SendSide;
+  constructor(side: SendSide) {
+    this.#side = side;
+  }
+  complete(result: number): void {
+    this.#side.shutDown(result);
+  }
+}
+
+/**
+ * The output of a {@link Transport}: one send in flight at a time, so that bytes leave in order, and
+ * one send per tick, however many small writes the tick made.
+ *
+ * The bytes in flight are in a buffer of their own: whatever the application does with `output`, what
+ * the kernel reads stays as it is until the send completes.
+ */
+export class SendSide implements Completion {
+  /** Bytes to send; append, then {@link flush}. Never in the kernel's hands. */
+  readonly output: IOBuf;
+
+  readonly #transport: Transport;
+  readonly #network: Network;
+  readonly #inFlight: IOBuf;
+  #isSending = false;
+  #operationId = 0;
+  #table = -1;
+  #ending: number = Ending.No;
+  #aboveHighWater = false;
+
+  constructor(transport: Transport, network: Network) {
+    this.#transport = transport;
+    this.#network = network;
+    this.output = new IOBuf(network.memory);
+    this.#inFlight = new IOBuf(network.memory);
+  }
+
+  /** Bytes that the kernel has not accepted yet. */
+  get pendingBytes(): number {
+    return this.#inFlight.sizeBytes + this.output.sizeBytes;
+  }
+
+  /** Something of this side is in the kernel's hands. */
+  get isBusy(): boolean {
+    return this.#isSending || this.#ending === Ending.InFlight;
+  }
+
+  /** {@link end} was called. */
+  get isEnding(): boolean {
+    return this.#ending !== Ending.No;
+  }
+
+  /** FIN was sent. */
+  get isEnded(): boolean {
+    return this.#ending === Ending.Done;
+  }
+
+  /** Sends what was appended to {@link output}, in a later step of the tick. */
+  flush(): void {
+    const { state, limits, stats } = this.#transport;
+    if (state >= TransportState.Lingering || this.#ending >= Ending.InFlight) {
+      this.output.clear();
+      return;
+    }
+    const pending = this.pendingBytes;
+    if (pending > limits.outputHighWaterBytes) {
+      this.#aboveHighWater = true;
+      if (pending > limits.maxOutputBytes) {
+        stats.outputLimitCloses++;
+        this.#transport.reset(outputLimit(pending, limits.maxOutputBytes));
+        return;
+      }
+    }
+    this.#transport.enqueue();
+  }
+
+  /** FIN after what is waiting. */
+  end(): void {
+    if (this.#ending !== Ending.No) return;
+    this.#ending = Ending.Asked;
+    this.#transport.enqueue();
+  }
+
+  /** Asks the kernel to end the send; {@link isBusy} tells when it has. */
+  cancel(): void {
+    if (this.#isSending) this.#network.reactor.cancel(this.#operationId);
+  }
+
+  /** Frees all output; only when {@link isBusy} is false. */
+  dispose(): void {
+    this.#inFlight.clear();
+    // Not disposed: who appends to a connection that has just closed, and then flushes, does no harm.
+    this.output.clear();
+  }
+
+  /** Does the next thing, if nothing is in flight. True when output and FIN are out, or not needed. */
+  advance(): boolean {
+    this.#notifyDrain();
+    if (this.isBusy || this.#transport.state >= TransportState.Settling) return false;
+    if (this.output.sizeBytes > 0) this.#inFlight.take(this.output);
+    if (this.#inFlight.sizeBytes > 0) {
+      this.#submit();
+      return false;
+    }
+    if (this.#ending !== Ending.Asked) return this.#ending === Ending.Done;
+    // After the peer's FIN, closing the descriptor sends ours.
+    if (this.#transport.state === TransportState.Draining && this.#transport.receiveSide.peerEnded)
+      return true;
+    this.#ending = Ending.InFlight;
+    this.#network.reactor.submit(
+      new ShutdownOperation(this),
+      IORING_OP.SHUTDOWN,
+      this.#transport.fd,
+      0,
+      SHUT_WR,
+      0,
+    );
+    return false;
+  }
+
+  #submit(): void {
+    const { reactor, memory, tables } = this.#network;
+    const content = this.#inFlight;
+    const base = memory.arena.address;
+    this.#isSending = true;
+    // Without memory for a table, the first fragment goes alone.
+    if (content.fragmentCount > 1) this.#table = tables.tryFill(content);
+    this.#operationId =
+      this.#table >= 0
+        ? reactor.submit(this, IORING_OP.SENDMSG, this.#transport.fd, base + this.#table, 1, 0, MSG_NOSIGNAL)
+        : reactor.submit(
+            this,
+            IORING_OP.SEND,
+            this.#transport.fd,
+            base + content.fragmentOffset(0),
+            content.fragmentLength(0),
+            0,
+            MSG_NOSIGNAL,
+          );
+  }
+
+  /** The send's completion. */
+  complete(result: number): void {
+    const transport = this.#transport;
+    this.#isSending = false;
+    if (this.#table >= 0) {
+      this.#network.tables.release(this.#table);
+      this.#table = -1;
+    }
+    if (result > 0) {
+      transport.stats.sends++;
+      transport.stats.bytesOut += result;
+      transport.lastActivityMs = this.#network.reactor.nowMs;
+      this.#inFlight.trimFront(result);
+    }
+    if (transport.state >= TransportState.Settling) transport.settle();
+    else if (result < 0 && result !== -ERRNO.EAGAIN && result !== -ERRNO.EINTR) {
+      transport.failed(systemError('send', result));
+    } else if (this.#aboveHighWater || this.#ending !== Ending.No || this.pendingBytes > 0) {
+      transport.enqueue();
+    }
+  }
+
+  /** The shutdown's completion. */
+  shutDown(result: number): void {
+    this.#ending = Ending.Done;
+    const transport = this.#transport;
+    if (transport.state >= TransportState.Settling) transport.settle();
+    else if (result < 0) transport.failed(systemError('shutdown', result));
+    else transport.enqueue();
+  }
+
+  #notifyDrain(): void {
+    const transport = this.#transport;
+    if (!this.#aboveHighWater || this.pendingBytes >= transport.limits.outputHighWaterBytes / 2) return;
+    this.#aboveHighWater = false;
+    try {
+      transport.owner.onDrain();
+    } catch (error) {
+      transport.ownerFailed(error);
+    }
+  }
+}
