@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kMaxDescriptors = size_t{1} << 24;
 constexpr int kTeardownRoundMs = 1000;
-constexpr int kTeardownRoundsBeforeWarning = 5;
+constexpr int kSilentRoundsBeforeWarning = 5;
 
 uint32_t LoadAcquire(const uint32_t* word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
 
@@ -210,16 +210,17 @@ void Ring::Teardown() {
   if (fd_ < 0) return;
   OwnUnsubmittedCloses();
   auto ended = static_cast<uint32_t>(control_[kControlFinals]) + DiscardCompletions();
-  for (int round = 0; submitted_ != ended; round++) {
+  int silent_rounds = 0;
+  while (submitted_ != ended) {
     CancelAll();
     ended += DiscardCompletions();
     if (submitted_ == ended) break;
     // Nothing may be freed that the kernel can still write to: this waits as long as it takes.
     const int result = EnterAndWait(0, kTeardownRoundMs);
     ended += DiscardCompletions();
-    if (round + 1 == kTeardownRoundsBeforeWarning) {
-      fprintf(stderr, "sunstar: waiting for %u operations that the kernel has not finished (last result %d)\n",
-              submitted_ - ended, result);
+    if (result == -ETIME && ++silent_rounds == kSilentRoundsBeforeWarning) {
+      fprintf(stderr, "sunstar: a thread cannot end yet: the kernel has not finished %u of its operations\n",
+              submitted_ - ended);
     }
   }
   close(fd_);

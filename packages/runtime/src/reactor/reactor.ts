@@ -394,16 +394,19 @@ export class Reactor implements Disposable {
       head = (head + 1) | 0;
       if ((tag & TAG.DESCRIPTOR) !== 0 && result >= 0)
         this.#descriptorBits[result >>> 3] |= 1 << (result & 7);
-      // Before any call: if this thread is terminated in one, teardown goes on exactly from here.
+      const ended = (flags & IORING_CQE_F.MORE) === 0;
+      const wakeUp = (tag & TAG.WAKE) !== 0;
+      // These two without a call in between, and before any other: a thread is terminated at calls, and
+      // native code then goes on from exactly here.
+      if (ended && !wakeUp) control[CONTROL.FINALS]++;
       control[CONTROL.CQ_HEAD] = head;
       if ((head & (PUBLISH_EVERY - 1)) === 0) Atomics.store(queues, this.#cqHeadAt, head);
-      if ((tag & TAG.WAKE) !== 0) {
+      if (wakeUp) {
         this.#wakeUps++;
         continue;
       }
       const completion = this.#operations.get(id);
-      if ((flags & IORING_CQE_F.MORE) === 0) {
-        control[CONTROL.FINALS]++;
+      if (ended) {
         this.#operations.remove(id);
         if (completion !== this.#libuvPolled) this.#keepAlive--;
       }
