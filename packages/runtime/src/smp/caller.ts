@@ -1,0 +1,122 @@
+import { OutOfMemoryError, type SunstarError } from '../errors.js';
+import type { Directory } from './directory.js';
+import type { Link } from './link.js';
+import { CALL, FAILURE, NOTIFY, OUT_OF_MEMORY } from './message.js';
+import type { MessageReader, MessageWriter } from './message-io.js';
+import { PendingCalls, type Resolve } from './pending-calls.js';
+import { notSent, overloaded, rejected, rejectRemotely, rejectWith, unanswered } from './remote-error.js';
+
+/** The calls of this shard to others: sends them, and settles their promises when answers arrive. */
+export class Caller {
+  readonly #writer: MessageWriter;
+  readonly #reader: MessageReader;
+  readonly #directory: Directory;
+  readonly #maxOutstanding: number;
+  readonly #pending = new PendingCalls();
+  /** One executor for all promises: a call makes its promise and no closure of its own. */
+  readonly #capture: (resolve: Resolve) => void;
+  #captured: Resolve = () => {};
+  #sent = 0;
+
+  constructor(writer: MessageWriter, reader: MessageReader, directory: Directory, maxOutstanding: number) {
+    this.#writer = writer;
+    this.#reader = reader;
+    this.#directory = directory;
+    this.#maxOutstanding = maxOutstanding;
+    this.#capture = (resolve) => {
+      this.#captured = resolve;
+    };
+  }
+
+  /** Calls and one-way messages that were sent. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /** Calls that wait for an answer. */
+  get outstanding(): number {
+    return this.#pending.size;
+  }
+
+  /** Calls a method. Never throws: what is wrong rejects the promise. */
+  call(link: Link, target: number, args: readonly unknown[]): Promise<unknown> {
+    if (link.stopped || link.outstanding >= this.#maxOutstanding || this.#pending.full) {
+      return Promise.reject(this.#refusal(link, target));
+    }
+    const promise = new Promise<unknown>(this.#capture);
+    const callId = this.#pending.add(this.#captured, link.peerId, target);
+    link.outstanding++;
+    try {
+      this.#writer.postArguments(link, CALL, callId, target, args);
+    } catch (error) {
+      if (this.#pending.take(callId, link.peerId) !== undefined) link.outstanding--;
+      return rejected(error);
+    }
+    this.#sent++;
+    return promise;
+  }
+
+  /** Calls a method one way. */
+  notify(link: Link, target: number, args: readonly unknown[]): void {
+    if (link.stopped || link.queued >= this.#maxOutstanding) throw this.#refusal(link, target);
+    this.#writer.postArguments(link, NOTIFY, 0, target, args);
+    this.#sent++;
+  }
+
+  /** Settles the promise that an answer is for. */
+  answered(link: Link, slot: number, kind: number): void {
+    const reader = this.#reader;
+    const callId = reader.slots[slot + 1];
+    const target = this.#pending.target(callId);
+    const resolve = this.#pending.take(callId, link.peerId);
+    if (resolve === undefined) {
+      reader.done(link, slot);
+      return;
+    }
+    link.outstanding--;
+    if (kind === OUT_OF_MEMORY) {
+      const method = this.#directory.describe(link.peerId, target);
+      const requested = reader.float(slot, 0);
+      const free = reader.float(slot, 1);
+      const error = new OutOfMemoryError(
+        requested,
+        free,
+        `Shard ${link.peerId} had no memory for the answer of ${method}(): no block of ${requested} bytes, ` +
+          `${free} bytes free in all. Ask for less at once, or start the runtime with more \`memory\`.`,
+      );
+      rejectRemotely(resolve, error, link.peerId, method);
+      return;
+    }
+    let value: unknown;
+    try {
+      value = reader.open(link, slot).value();
+    } catch (error) {
+      resolve(rejected(error));
+      return;
+    } finally {
+      reader.done(link, slot);
+    }
+    if (kind === FAILURE)
+      rejectRemotely(resolve, value, link.peerId, this.#directory.describe(link.peerId, target));
+    else resolve(value);
+  }
+
+  /** Rejects all calls to a peer that answers no more. */
+  abandon(link: Link): void {
+    this.#pending.takeAll(link.peerId, (resolve, target) => {
+      const method = this.#directory.describe(link.peerId, target);
+      rejectWith(resolve, () => unanswered(link, method));
+    });
+    link.outstanding = 0;
+  }
+
+  invariants(): void {
+    this.#pending.invariants();
+  }
+
+  #refusal(link: Link, target: number): SunstarError {
+    const method = this.#directory.describe(link.peerId, target);
+    if (link.stopped) return notSent(link, method);
+    return overloaded(link.peerId, method, this.#maxOutstanding);
+  }
+}

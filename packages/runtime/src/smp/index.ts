@@ -1,0 +1,5 @@
+export { type ErrorClass, registerErrorClass } from './codec/error-classes.js';
+export { ControlLayout, controlBlockBytes, createControlBlock, DEFAULT_SLOTS } from './layout.js';
+export { Mesh, type MeshStats } from './mesh.js';
+export type { MeshLimits, MeshOptions } from './options.js';
+export { type MethodName, type OneWay, type Remote, type RemoteAll, Sharded } from './sharded.js';

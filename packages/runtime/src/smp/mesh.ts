@@ -1,0 +1,344 @@
+import { aliasOf } from '@sunstar/native';
+import { SunstarError } from '../errors.js';
+import { Caller } from './caller.js';
+import { Directory, type LocalService } from './directory.js';
+import { ControlLayout, SHARD_RUNNING, SHARD_STOPPED } from './layout.js';
+import { Link } from './link.js';
+import {
+  BYE,
+  CALL,
+  FAILURE,
+  FREE,
+  NOTIFY,
+  OUT_OF_MEMORY,
+  PAYLOAD_WORDS_AT,
+  REGISTER,
+  REPLY,
+  ROOM,
+} from './message.js';
+import { MessageReader, MessageWriter } from './message-io.js';
+import { type FullLimits, fullLimits, inRange, type MeshOptions } from './options.js';
+import { notSent } from './remote-error.js';
+import { Server } from './server.js';
+import { Sharded } from './sharded.js';
+
+/** Counters of a {@link Mesh}. */
+export interface MeshStats {
+  /** Calls and one-way messages sent to other shards. */
+  readonly sent: number;
+  /** Calls and one-way messages of other shards run here. */
+  readonly served: number;
+  /** Calls that wait for an answer. */
+  readonly outstanding: number;
+  /** Messages that found their ring full and waited. */
+  readonly overflowed: number;
+  /** Messages that wait for room in their ring. */
+  readonly queued: number;
+  /** Times that this shard woke another. */
+  readonly wakeUps: number;
+  /** Arena blocks of this shard that others read and have not given back. */
+  readonly blocksAway: number;
+}
+
+/** How many answers are shown to the asking shard together, at most. */
+const TOGETHER = 8;
+
+/**
+ * One shard's end of the calls between the shards of a runtime. Belongs to its thread; all that it shares
+ * with the others are the control block and the arenas.
+ */
+export class Mesh {
+  readonly shardId: number;
+  readonly shardCount: number;
+  /** The control block as 32-bit words, for Atomics. */
+  readonly words: Int32Array;
+  /** Pairs of word indices, tail and head of each inbound ring: there is work while a pair differs. */
+  readonly watch: Int32Array;
+  /** This shard's sleeping flag: 1 from before it sleeps until it is awake; a peer that wakes it clears it. */
+  readonly sleepWord: number;
+
+  readonly #limits: FullLimits;
+  readonly #stateWord: number;
+  /** By shard number; undefined at this shard's own. */
+  readonly #links: (Link | undefined)[] = [];
+  readonly #peers: Link[] = [];
+  readonly #directory: Directory;
+  readonly #writer: MessageWriter;
+  readonly #reader: MessageReader;
+  readonly #caller: Caller;
+  readonly #server: Server;
+  readonly #services: Sharded<object>[] = [];
+  #nextPeer = 0;
+  #closed = false;
+
+  /** @throws SunstarError `SUNSTAR_INVALID_OPTION`, `SUNSTAR_INVALID_CONTROL_BLOCK` */
+  constructor(options: MeshOptions) {
+    const { control, memory, wake } = options;
+    const layout = ControlLayout.of(control);
+    const shardId = inRange('shardId', options.shardId, 0, layout.shardCount - 1);
+    this.shardId = shardId;
+    this.shardCount = layout.shardCount;
+    this.#limits = fullLimits(options);
+    // Explicit lengths matter: a view that tracks a growable buffer is dozens of times slower.
+    this.words = new Int32Array(control, 0, layout.sizeBytes >>> 2);
+    const alias = options.controlAlias ?? aliasOf(new Uint8Array(control, 0, layout.sizeBytes));
+    this.#directory = new Directory(shardId, layout.shardCount);
+    this.#writer = new MessageWriter(memory, this.#limits);
+    this.#reader = new MessageReader(alias, layout.sizeBytes, options.peerArenas);
+    this.#caller = new Caller(this.#writer, this.#reader, this.#directory, this.#limits.maxOutstanding);
+    this.#server = new Server(this.#writer, this.#reader, this.#directory);
+
+    const views = { shared: this.words, slots: this.#reader.slots, layout };
+    // Calls, answers, one-way messages, and a few of the mesh's own.
+    const maxQueued = 4 * this.#limits.maxOutstanding + 64;
+    const watch: number[] = [];
+    for (let peerId = 0; peerId < layout.shardCount; peerId++) {
+      const link =
+        peerId === shardId ? undefined : new Link({ views, shardId, peerId, memory, maxQueued, wake });
+      this.#links.push(link);
+      if (link === undefined) continue;
+      this.#peers.push(link);
+      watch.push(layout.tailWord(peerId, shardId), layout.headWord(peerId, shardId));
+    }
+    this.watch = Int32Array.from(watch);
+    this.sleepWord = layout.sleepWord(shardId);
+    this.#stateWord = layout.stateWord(shardId);
+    Atomics.store(this.words, this.#stateWord, SHARD_RUNNING);
+  }
+
+  /** The services of this shard in the order of their start: stop them in the reverse order. */
+  get services(): readonly Sharded<object>[] {
+    return this.#services;
+  }
+
+  /** A snapshot of the counters. */
+  get stats(): MeshStats {
+    let overflowed = 0;
+    let queued = 0;
+    let wakeUps = 0;
+    let blocksAway = 0;
+    for (const link of this.#peers) {
+      overflowed += link.overflowed;
+      queued += link.queued;
+      wakeUps += link.wakeUps;
+      blocksAway += link.blocksAway;
+    }
+    const { sent, outstanding } = this.#caller;
+    return { sent, served: this.#server.served, outstanding, overflowed, queued, wakeUps, blocksAway };
+  }
+
+  /**
+   * Makes this shard's instance of a service and connects it with those of the other shards, which must
+   * start the same service under the same name.
+   *
+   * @returns When every shard has its instance.
+   * @throws SunstarError `SUNSTAR_SERVICE_EXISTS`, `SUNSTAR_SERVICE_TIMEOUT` naming the shards that did
+   *   not start it, `SUNSTAR_INVALID_SERVICE`, `SUNSTAR_TOO_MANY_SERVICES`, `SUNSTAR_SHARD_STOPPED`; what
+   *   the constructor throws.
+   */
+  async sharded<T extends object, A extends unknown[]>(
+    name: string,
+    service: new (...args: A) => T,
+    ...args: A
+  ): Promise<Sharded<T>> {
+    this.#refuseToStart(name);
+    const instance = new service(...args);
+    // Once more: the constructor may have started another service, or closed the mesh.
+    this.#refuseToStart(name);
+    const local = this.#directory.add(name, instance);
+    const announcement = [local.id, name, local.methods];
+    for (const link of this.#peers) this.#writer.postValue(link, REGISTER, 0, announcement, 'service');
+    await this.#directory.complete(
+      name,
+      this.#peers.map((link) => link.peerId),
+      this.#limits.serviceTimeoutMs,
+    );
+    const sharded = new Sharded<T>(this, local);
+    this.#services.push(sharded);
+    return sharded;
+  }
+
+  /** The target of calls to a method of a peer's service, −1 when it has none of that name. For {@link Sharded}. */
+  target(peerId: number, service: string, method: string): number {
+    const known = this.#directory.peerService(peerId, service);
+    const index = known?.methods.indexOf(method) ?? -1;
+    return known === undefined || index < 0 ? -1 : (known.id << 16) | index;
+  }
+
+  /** The connection with a peer. For {@link Sharded}. */
+  link(peerId: number): Link {
+    const link = this.#links[peerId];
+    if (link === undefined)
+      throw new SunstarError('SUNSTAR_NO_SUCH_SHARD', `Shard ${peerId} is no other shard.`);
+    return link;
+  }
+
+  /** Calls a method of a peer's service. For {@link Sharded}. Never throws: what is wrong rejects the promise. */
+  call(link: Link, target: number, args: readonly unknown[]): Promise<unknown> {
+    return this.#caller.call(link, target, args);
+  }
+
+  /** Calls a method of a peer's service one way. For {@link Sharded}. Throws what is wrong on this side. */
+  notify(link: Link, target: number, args: readonly unknown[]): void {
+    this.#caller.notify(link, target, args);
+  }
+
+  /** Reports what a one-way call to this shard itself threw. For {@link Sharded}. */
+  uncaught(service: LocalService, method: string, cause: unknown): void {
+    const target = (service.id << 16) | service.methods.indexOf(method);
+    this.#server.uncaught(target, this.shardId, cause);
+  }
+
+  /**
+   * Handles messages of the peers: runs calls, settles promises, takes blocks back. Takes turns among the
+   * peers and is bounded, so that one that floods this shard starves neither the others nor the reactor.
+   *
+   * @returns How many messages were handled.
+   */
+  poll(): number {
+    const peers = this.#peers;
+    const count = peers.length;
+    const { messagesPerPeer, messagesPerPoll } = this.#limits;
+    let handled = 0;
+    let at = this.#nextPeer;
+    for (let turn = 0; turn < count && handled < messagesPerPoll; turn++) {
+      const link = peers[at];
+      if (++at === count) at = 0;
+      if (link.stopped) continue;
+      if (link.queued !== 0) link.flush();
+      if (link.consumer.available() !== 0) {
+        handled += this.#drain(link, Math.min(messagesPerPeer, messagesPerPoll - handled));
+      }
+    }
+    this.#nextPeer = at;
+    return handled;
+  }
+
+  /**
+   * A shard has crashed or ended: handles what it had sent, rejects the calls that it has not answered with
+   * `SUNSTAR_SHARD_STOPPED`, and takes back the memory that it was reading. Only for a shard whose thread
+   * has ended; one that closes its mesh says so by itself. Calling it twice does no harm.
+   *
+   * @param cause - Becomes the cause of the errors.
+   */
+  peerGone(shardId: number, cause: unknown): void {
+    const link = this.#links[shardId];
+    if (link === undefined || link.stopped) return;
+    // At most one ring full: nobody writes any more. Not when a call of that very shard is running.
+    while (!link.corked && !link.stopped && link.consumer.available() !== 0) this.#drain(link, TOGETHER);
+    this.#abandon(link, cause);
+  }
+
+  /**
+   * Ends this shard's part: tells the peers, and rejects the calls that wait with `SUNSTAR_SHARD_STOPPED`.
+   * Calls that run here go on, their answers are dropped. Calling it twice does no harm.
+   */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    Atomics.store(this.words, this.#stateWord, SHARD_STOPPED);
+    for (const link of this.#peers) {
+      link.bye();
+      this.#caller.abandon(link);
+      this.#directory.peerGone(link.peerId, notSent(link, 'the start of a service'));
+    }
+  }
+
+  invariants(): void {
+    this.#caller.invariants();
+    this.#directory.invariants();
+    let outstanding = 0;
+    for (const link of this.#peers) {
+      link.invariants();
+      outstanding += link.outstanding;
+    }
+    if (outstanding !== this.#caller.outstanding || this.#writer.busy) {
+      throw new SunstarError('SUNSTAR_BROKEN_INVARIANT', 'The mesh lost count of its calls.');
+    }
+  }
+
+  #drain(link: Link, limit: number): number {
+    const { consumer } = link;
+    const count = Math.min(limit, consumer.available());
+    let handled = 0;
+    link.corked = true;
+    try {
+      while (handled < count && !link.stopped) {
+        const slot = consumer.take();
+        handled++;
+        this.#handle(link, slot);
+        if ((handled & (TOGETHER - 1)) === 0) {
+          link.uncork();
+          link.corked = true;
+        }
+      }
+    } finally {
+      link.corked = false;
+      if (!link.stopped) {
+        link.uncork();
+        link.sendReturns();
+        if (!link.release()) this.peerGone(link.peerId, undefined);
+      }
+    }
+    return handled;
+  }
+
+  #handle(link: Link, slot: number): void {
+    const { slots } = this.#reader;
+    const head = slots[slot];
+    const kind = head & 0xff;
+    switch (kind) {
+      case CALL:
+      case NOTIFY:
+        this.#server.serve(link, slot, kind);
+        break;
+      case REPLY:
+      case FAILURE:
+      case OUT_OF_MEMORY:
+        this.#caller.answered(link, slot, kind);
+        break;
+      case FREE:
+        for (let index = 0; index < head >>> 16; index++) {
+          link.takeBack(slots[slot + PAYLOAD_WORDS_AT + index] >>> 0);
+        }
+        break;
+      case ROOM:
+        link.roomMade();
+        break;
+      case REGISTER: {
+        const [id, name, methods] = this.#reader.open(link, slot).value() as [number, string, string[]];
+        this.#reader.done(link, slot);
+        this.#directory.announced(link.peerId, id, name, methods);
+        break;
+      }
+      case BYE:
+        this.#abandon(link, undefined);
+        break;
+      default:
+        throw new SunstarError(
+          'SUNSTAR_BROKEN_INVARIANT',
+          `Shard ${link.peerId} sent a message of unknown kind ${kind}. Something wrote over the control block.`,
+        );
+    }
+  }
+
+  #abandon(link: Link, cause: unknown): void {
+    if (link.stopped) return;
+    link.abandon(cause);
+    this.#caller.abandon(link);
+    this.#directory.peerGone(link.peerId, notSent(link, 'the start of a service'));
+  }
+
+  #refuseToStart(name: string): void {
+    for (const link of this.#peers) {
+      if (link.stopped) throw notSent(link, `the start of service '${name}'`);
+    }
+    if (this.#closed) {
+      throw new SunstarError(
+        'SUNSTAR_SHARD_STOPPED',
+        `Shard ${this.shardId} is stopping and starts no service.`,
+      );
+    }
+    this.#directory.checkName(name);
+  }
+}

@@ -1,0 +1,226 @@
+import { SunstarError } from '../errors.js';
+import { callable, type LocalService } from './directory.js';
+import type { Mesh } from './mesh.js';
+import { rejected } from './remote-error.js';
+
+// biome-ignore lint/suspicious/noExplicitAny: only `any` matches the parameters of every method.
+type AnyMethod = (...args: any[]) => unknown;
+
+/** The names of the methods of a service. */
+export type MethodName<T> = { [K in keyof T]: T[K] extends AnyMethod ? K : never }[keyof T] & string;
+
+type Arguments<F> = F extends (...args: infer A) => unknown ? A : never;
+type Result<F> = F extends (...args: never[]) => infer R ? Awaited<R> : never;
+
+/** A service on one shard: each method returns a promise. */
+export type Remote<T> = {
+  readonly [K in MethodName<T>]: (...args: Arguments<T[K]>) => Promise<Result<T[K]>>;
+};
+
+/** A service on several shards: each method returns all results, by rising shard number. */
+export type RemoteAll<T> = {
+  readonly [K in MethodName<T>]: (...args: Arguments<T[K]>) => Promise<Result<T[K]>[]>;
+};
+
+/** A service on one shard, one way: nothing comes back. */
+export type OneWay<T> = { readonly [K in MethodName<T>]: (...args: Arguments<T[K]>) => void };
+
+type Method<R> = (...args: unknown[]) => R;
+type Methods<R> = Record<string, Method<R>>;
+
+/**
+ * A service: one instance of a class on every shard, which only its shard touches, and typed ways to call
+ * the others. After Seastar's `sharded<>`.
+ *
+ * Arguments and results are copied (see docs/smp.md for what can be), except those of calls to this shard
+ * itself, which are passed as they are. All methods of a remote object are the instance's methods, those of
+ * its classes and functions in its fields; `#private` ones are not reachable.
+ */
+export class Sharded<T extends object> {
+  /** The name under which every shard has registered it. */
+  readonly name: string;
+  /** This shard's instance. */
+  readonly local: T;
+  /** Calls every shard, this one included. */
+  readonly onAll: RemoteAll<T>;
+  /** Calls every shard but this one. */
+  readonly onOthers: RemoteAll<T>;
+  readonly #remotes: Remote<T>[] = [];
+  readonly #oneWays: OneWay<T>[] = [];
+  #stopped: Promise<void> | undefined;
+
+  /** For the mesh: `Mesh.sharded()` makes one when every shard has its instance. */
+  constructor(mesh: Mesh, service: LocalService) {
+    this.name = service.name;
+    this.local = service.instance as T;
+    const { methods } = service;
+    for (let shardId = 0; shardId < mesh.shardCount; shardId++) {
+      const own = shardId === mesh.shardId;
+      this.#remotes.push(
+        tableOf(methods, (name) =>
+          own ? localCall(service, name) : remoteCall(mesh, shardId, service, name),
+        ),
+      );
+      this.#oneWays.push(
+        tableOf(methods, (name) =>
+          own ? localNotice(mesh, service, name) : remoteNotice(mesh, shardId, service, name),
+        ),
+      );
+    }
+    const remotes = this.#remotes as unknown as Methods<Promise<unknown>>[];
+    this.onAll = tableOf(methods, (name) => fanOut(remotes, name));
+    const others = remotes.filter((_, shardId) => shardId !== mesh.shardId);
+    this.onOthers = tableOf(methods, (name) => fanOut(others, name));
+  }
+
+  /**
+   * The service on one shard. The object is made once: keep it or ask again, both are cheap.
+   *
+   * A call rejects with what the method threw, or with a SunstarError: `SUNSTAR_SHARD_STOPPED`,
+   * `SUNSTAR_SMP_OVERLOADED`, `SUNSTAR_NOT_CLONEABLE`, `SUNSTAR_MESSAGE_TOO_LARGE`,
+   * `SUNSTAR_MESSAGE_TOO_DEEP`, `SUNSTAR_OUT_OF_MEMORY`, `SUNSTAR_NO_SUCH_METHOD`.
+   *
+   * @param shardId - 0 to the number of shards − 1.
+   * @throws SunstarError `SUNSTAR_NO_SUCH_SHARD`
+   */
+  on(shardId: number): Remote<T> {
+    return this.#remotes[shardId] ?? this.#noSuchShard(shardId);
+  }
+
+  /**
+   * The service on one shard, without an answer: what a method returns is dropped, what it throws becomes
+   * an unhandled rejection of the shard that ran it. Cheaper than a call.
+   *
+   * Its methods throw when the message cannot be sent, with the codes of `on()`.
+   */
+  notify(shardId: number): OneWay<T> {
+    return this.#oneWays[shardId] ?? this.#noSuchShard(shardId);
+  }
+
+  /**
+   * Runs a function on this shard for every shard's remote, all at once.
+   *
+   * @returns The results by rising shard number. Rejects when all have ended and one failed, with the error
+   *   of the lowest shard.
+   */
+  map<R>(task: (remote: Remote<T>, shardId: number) => R | Promise<R>): Promise<R[]> {
+    return gather(this.#remotes.map(async (remote, shardId) => task(remote, shardId)));
+  }
+
+  /**
+   * Calls a method on every shard and folds the results by rising shard number.
+   *
+   * @param method - The name of a method that needs no arguments, or a function as in `map()`.
+   */
+  mapReduce<K extends MethodName<T>, A>(
+    method: K,
+    initial: A,
+    reduce: (accumulated: A, value: Result<T[K]>, shardId: number) => A,
+  ): Promise<A>;
+  mapReduce<R, A>(
+    task: (remote: Remote<T>, shardId: number) => R | Promise<R>,
+    initial: A,
+    reduce: (accumulated: A, value: R, shardId: number) => A,
+  ): Promise<A>;
+  async mapReduce(
+    task: string | ((remote: Remote<T>, shardId: number) => unknown),
+    initial: unknown,
+    reduce: (accumulated: unknown, value: never, shardId: number) => unknown,
+  ): Promise<unknown> {
+    const values =
+      typeof task === 'string'
+        ? await (this.onAll as unknown as Methods<Promise<unknown[]>>)[task]()
+        : await this.map(task);
+    return values.reduce(
+      (accumulated, value, shardId) => reduce(accumulated, value as never, shardId),
+      initial,
+    );
+  }
+
+  /** Runs the `stop()` method of this shard's instance if it has one, once. Other shards are not touched. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stopLocal();
+    return this.#stopped;
+  }
+
+  async #stopLocal(): Promise<void> {
+    const instance = this.local as { stop?: unknown };
+    if (typeof instance.stop === 'function') await (instance as { stop(): unknown }).stop();
+  }
+
+  #noSuchShard(shardId: number): never {
+    throw new SunstarError(
+      'SUNSTAR_NO_SUCH_SHARD',
+      `There is no shard ${shardId}: they are numbered 0 to ${this.#remotes.length - 1}.`,
+    );
+  }
+}
+
+function tableOf<R>(names: readonly string[], make: (name: string) => Method<unknown>): R {
+  const table: Methods<unknown> = {};
+  for (const name of names) {
+    // Not by assignment: a method may be called __proto__.
+    Object.defineProperty(table, name, { value: make(name), enumerable: true });
+  }
+  return Object.freeze(table) as R;
+}
+
+function localCall(service: LocalService, name: string): Method<Promise<unknown>> {
+  const instance = callable(service);
+  return (...args) => {
+    try {
+      return Promise.resolve(instance[name](...args));
+    } catch (error) {
+      return rejected(error);
+    }
+  };
+}
+
+function remoteCall(
+  mesh: Mesh,
+  shardId: number,
+  service: LocalService,
+  name: string,
+): Method<Promise<unknown>> {
+  const target = mesh.target(shardId, service.name, name);
+  if (target < 0) return () => Promise.reject(noSuchMethod(shardId, service, name));
+  const link = mesh.link(shardId);
+  return (...args) => mesh.call(link, target, args);
+}
+
+function localNotice(mesh: Mesh, service: LocalService, name: string): Method<void> {
+  const call = localCall(service, name);
+  return (...args) => {
+    call(...args).catch((error: unknown) => mesh.uncaught(service, name, error));
+  };
+}
+
+function remoteNotice(mesh: Mesh, shardId: number, service: LocalService, name: string): Method<void> {
+  const target = mesh.target(shardId, service.name, name);
+  if (target < 0) {
+    return () => {
+      throw noSuchMethod(shardId, service, name);
+    };
+  }
+  const link = mesh.link(shardId);
+  return (...args) => mesh.notify(link, target, args);
+}
+
+function fanOut(remotes: readonly Methods<Promise<unknown>>[], name: string): Method<Promise<unknown[]>> {
+  return (...args) => gather(remotes.map((remote) => remote[name](...args)));
+}
+
+async function gather<R>(calls: readonly Promise<R>[]): Promise<R[]> {
+  const outcomes = await Promise.allSettled(calls);
+  return outcomes.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  });
+}
+
+function noSuchMethod(shardId: number, service: LocalService, name: string): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_NO_SUCH_METHOD',
+    `Service '${service.name}' has no method ${name} on shard ${shardId}. Start the same class on every shard.`,
+  );
+}
