@@ -68,8 +68,11 @@ function allocationCase(
     metrics: [{ case: name, unit: 'ns/pair', higherIsBetter: false }],
     ours: measure(ours),
     peers: [
-      { peer: 'Buffer.allocUnsafe', measure: measure(() => theirs(Buffer.allocUnsafe)) },
-      { peer: 'Buffer.allocUnsafeSlow', measure: measure(() => theirs(Buffer.allocUnsafeSlow)) },
+      { peer: 'Buffer.allocUnsafe', measure: measure(() => theirs((size) => Buffer.allocUnsafe(size))) },
+      {
+        peer: 'Buffer.allocUnsafeSlow',
+        measure: measure(() => theirs((size) => Buffer.allocUnsafeSlow(size))),
+      },
     ],
   };
 }
