@@ -1,0 +1,234 @@
+import { type Completion, SunstarError } from '@sunstar/runtime';
+import type { AppendBuffer } from './append-buffer.js';
+import type { AppendTarget } from './append-target.js';
+import { Deferred } from './deferred.js';
+import type { WriteQueue } from './write-queue.js';
+
+/** Who learns how far the log is durable. */
+export interface FlushListener {
+  /** Everything up to `offset` survives a power cut. Called before the promises settle. */
+  flushedTo(offset: number): void;
+  /** A round ended without a result. */
+  roundEnded(): void;
+  /** fdatasync failed with this result. */
+  syncFailed(result: number): void;
+}
+
+/** What the round is doing; there is one at a time. */
+const ROUND = {
+  idle: 0,
+  /** Begins at the end of this tick, so that everything appended in the tick joins it. */
+  scheduled: 1,
+  /** Its bytes are on their way. */
+  writing: 2,
+  /** Its fdatasync is on its way. */
+  syncing: 3,
+} as const;
+
+/** A flush that waits for the flushed offset to reach `offset`; shared by everyone who asked at that offset. */
+class PendingFlush extends Deferred<number> {
+  readonly offset: number;
+
+  constructor(offset: number) {
+    super();
+    this.offset = offset;
+  }
+}
+
+/**
+ * Group commit. A round writes everything that was appended when it begins, and once that is written syncs
+ * once, for everyone who asked. Whoever asks meanwhile is served by the next round, which begins when this one
+ * ends.
+ *
+ * When all earlier bytes are flushed and the round is a single extent, write and sync are one operation: a
+ * write with RWF_DSYNC. That saves a trip through the loop, and where the device has FUA the flush of its
+ * whole cache.
+ */
+export class FlushRounds {
+  readonly #target: AppendTarget;
+  readonly #queue: WriteQueue;
+  readonly #buffer: AppendBuffer;
+  readonly #listener: FlushListener;
+  readonly #begin: Completion;
+  readonly #synced: Completion;
+  readonly #waiters: PendingFlush[] = [];
+  #round: (typeof ROUND)[keyof typeof ROUND] = ROUND.idle;
+  /** The write of this round is durable by itself. */
+  #isDurableWrite = false;
+  /** Writes fail: no round begins. */
+  #isHalted = false;
+  #flushed: number;
+  /** The highest offset that anyone asked for. */
+  #wanted: number;
+  /** What the current round makes durable. */
+  #roundEnd: number;
+  #requests = 0;
+  #syncs = 0;
+  #averageBytes = 0;
+
+  constructor(
+    target: AppendTarget,
+    queue: WriteQueue,
+    buffer: AppendBuffer,
+    position: number,
+    listener: FlushListener,
+  ) {
+    this.#target = target;
+    this.#queue = queue;
+    this.#buffer = buffer;
+    this.#listener = listener;
+    this.#flushed = position;
+    this.#wanted = position;
+    this.#roundEnd = position;
+    this.#begin = { complete: () => this.#begins() };
+    this.#synced = { complete: (result) => this.#syncCompleted(result) };
+  }
+
+  /** File position up to which everything survives a power cut. */
+  get flushed(): number {
+    return this.#flushed;
+  }
+
+  get isIdle(): boolean {
+    return this.#round === ROUND.idle;
+  }
+
+  /** Requests that had something to wait for. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /** Syncs that were started, durable writes included. */
+  get syncs(): number {
+    return this.#syncs;
+  }
+
+  /** Bytes that a sync makes durable, moving average. */
+  get averageBytes(): number {
+    return this.#averageBytes;
+  }
+
+  /** Asks that everything appended so far becomes durable. */
+  request(): void {
+    const appended = this.#buffer.appended;
+    if (appended === this.#flushed) return;
+    this.#requests++;
+    this.#wanted = appended;
+    this.#schedule();
+  }
+
+  /** The same as a promise. */
+  wait(): Promise<number> {
+    const appended = this.#buffer.appended;
+    if (appended === this.#flushed) return Promise.resolve(appended);
+    this.request();
+    let waiter = this.#waiters[this.#waiters.length - 1];
+    if (waiter === undefined || waiter.offset !== appended) {
+      waiter = new PendingFlush(appended);
+      this.#waiters.push(waiter);
+    }
+    return waiter.promise;
+  }
+
+  /** After the write queue progressed: syncs when the round's bytes are written. */
+  writesProgressed(): void {
+    if (this.#round !== ROUND.writing || this.#queue.stable < this.#roundEnd) return;
+    if (this.#isDurableWrite) {
+      this.#finish();
+      return;
+    }
+    // A sync covers whatever is written when it starts, which may be more than the round asked for.
+    this.#roundEnd = this.#queue.stable;
+    this.#round = ROUND.syncing;
+    this.#syncs++;
+    this.#target.submitSync(this.#synced);
+  }
+
+  /** Tells everyone who waits about an error. A sync in flight may still move `flushed` forward. */
+  halt(error: Error): void {
+    this.#isHalted = true;
+    if (this.#round === ROUND.writing) this.#round = ROUND.idle;
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+  }
+
+  /** After `halt()`: goes on with what was asked for before. */
+  resume(): void {
+    this.#isHalted = false;
+    if (this.#wanted > this.#flushed) this.#schedule();
+  }
+
+  /** Starts over at a file position; idle, and nobody waits. */
+  restart(position: number): void {
+    this.#flushed = position;
+    this.#wanted = position;
+    this.#roundEnd = position;
+  }
+
+  #schedule(): void {
+    if (this.#round !== ROUND.idle) return;
+    this.#round = ROUND.scheduled;
+    this.#target.defer(this.#begin);
+  }
+
+  #begins(): void {
+    if (this.#isHalted) {
+      this.#round = ROUND.idle;
+      this.#listener.roundEnded();
+      return;
+    }
+    this.#round = ROUND.writing;
+    this.#roundEnd = this.#buffer.appended;
+    const extent = this.#buffer.seal();
+    this.#isDurableWrite =
+      extent !== null && extent.startBytes === this.#flushed && this.#queue.canPushAlone(extent);
+    if (extent === null) {
+      this.writesProgressed();
+    } else if (this.#isDurableWrite) {
+      this.#syncs++;
+      this.#queue.pushDurable(extent);
+    } else {
+      this.#queue.push(extent);
+    }
+  }
+
+  #syncCompleted(result: number): void {
+    if (result >= 0) {
+      this.#finish();
+    } else {
+      this.#round = ROUND.idle;
+      this.#listener.syncFailed(result);
+    }
+  }
+
+  #finish(): void {
+    const offset = this.#roundEnd;
+    this.#averageBytes += (offset - this.#flushed - this.#averageBytes) / 8;
+    this.#flushed = offset;
+    this.#round = ROUND.idle;
+    if (this.#wanted > offset && !this.#isHalted) this.#schedule();
+    this.#listener.flushedTo(offset);
+    let settled = 0;
+    while (settled < this.#waiters.length && this.#waiters[settled].offset <= offset) {
+      this.#waiters[settled++].resolve(offset);
+    }
+    if (settled > 0) this.#waiters.splice(0, settled);
+  }
+
+  invariants(): void {
+    const fail = (what: string): never => {
+      throw new SunstarError('SUNSTAR_INVARIANT', `FlushRounds: ${what}.`);
+    };
+    const { appended } = this.#buffer;
+    if (this.#flushed > this.#queue.stable) fail('bytes are flushed that are not stable');
+    if (this.#wanted > appended || this.#roundEnd > appended) fail('a flush is due for bytes not appended');
+    let last = this.#flushed;
+    for (const waiter of this.#waiters) {
+      if (waiter.offset <= last) fail('waiters are out of order or were not answered');
+      last = waiter.offset;
+    }
+    if (last > this.#wanted) fail('a waiter is not covered by any request');
+    if (this.#wanted > this.#flushed && this.#round === ROUND.idle && !this.#isHalted) {
+      fail('a flush is due, but no round runs');
+    }
+  }
+}

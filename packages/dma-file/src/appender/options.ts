@@ -1,0 +1,118 @@
+import type { SunstarError } from '@sunstar/runtime';
+import { alignUp, isAligned } from '../alignment.js';
+import { invalidOptionError } from '../errors.js';
+import { integerOption } from '../open-options.js';
+
+/** Options of a {@link SegmentAppender}. Sizes are rounded up to whole chunks where they must be. */
+export interface SegmentAppenderOptions {
+  /**
+   * File position of the first byte to append. What the file holds after it is cut off when the appender
+   * opens, so that old bytes can never follow new ones.
+   *
+   * @defaultValue the size of the file
+   */
+  readonly position?: number;
+  /**
+   * Size of the memory blocks that bytes are gathered in, and of the largest write: 4 KiB to 32 MiB.
+   *
+   * @defaultValue 131072
+   */
+  readonly chunkBytes?: number;
+  /**
+   * Accepted bytes that may wait for the device, at least two chunks. While there are this many, `hasRoom` is
+   * false. One append may go over the limit, so memory in use is at most this much and one record.
+   *
+   * @defaultValue 4194304
+   */
+  readonly maxBufferedBytes?: number;
+  /**
+   * Writes in flight at the same time, 1 to 1024.
+   *
+   * @defaultValue 16
+   */
+  readonly maxWritesInFlight?: number;
+  /**
+   * How much is allocated ahead in one step, before it is needed: makes writes 2–3× faster than on a growing
+   * file. Shrinks with the free disk: a step is at most half of this appender's share. 0 never allocates ahead.
+   *
+   * @defaultValue 33554432
+   */
+  readonly allocationStepBytes?: number;
+  /**
+   * In how many equal parts the free disk is thought of: the number of appenders that grow at the same time.
+   *
+   * @defaultValue the number of shards
+   */
+  readonly diskShares?: number;
+  /**
+   * How far ahead zeros are written while flushes are small: syncs of blocks that were written before need no
+   * journal commit. 0 never writes zeros.
+   *
+   * @defaultValue 1048576
+   */
+  readonly zeroAheadBytes?: number;
+  /**
+   * Zeros are written ahead only while a flush covers fewer bytes than this on average; larger ones gain less
+   * than the second write costs.
+   *
+   * @defaultValue 65536
+   */
+  readonly zeroAheadMaxFlushBytes?: number;
+  /**
+   * Called inside the tick with the new flushed offset, at most once for each sync and before the promises of
+   * `flush()` settle. Must not throw.
+   */
+  readonly onFlushed?: (offset: number) => void;
+  /** Called inside the tick when a write or a sync fails. Must not throw. */
+  readonly onError?: (error: SunstarError) => void;
+}
+
+/** Options with their defaults filled in and checked. */
+export interface ResolvedAppenderOptions {
+  readonly chunkBytes: number;
+  readonly maxBufferedBytes: number;
+  readonly maxWritesInFlight: number;
+  readonly allocationStepBytes: number;
+  readonly diskShares: number;
+  readonly zeroAheadBytes: number;
+  readonly zeroAheadMaxFlushBytes: number;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Fills in defaults; throws SUNSTAR_INVALID_OPTION. */
+export function resolveAppenderOptions(
+  options: SegmentAppenderOptions,
+  pageBytes: number,
+  shardCount: number,
+): ResolvedAppenderOptions {
+  const chunkBytes = integerOption('chunkBytes', options.chunkBytes ?? 128 * KIB, pageBytes, 32 * MIB);
+  if (!isAligned(chunkBytes, pageBytes)) {
+    throw invalidOptionError('chunkBytes', chunkBytes, `a multiple of ${pageBytes}`);
+  }
+  const max = Number.MAX_SAFE_INTEGER;
+  const step = integerOption('allocationStepBytes', options.allocationStepBytes ?? 32 * MIB, 0, 1024 * MIB);
+  return {
+    chunkBytes,
+    maxBufferedBytes: integerOption(
+      'maxBufferedBytes',
+      options.maxBufferedBytes ?? 4 * MIB,
+      2 * chunkBytes,
+      max,
+    ),
+    maxWritesInFlight: integerOption('maxWritesInFlight', options.maxWritesInFlight ?? 16, 1, 1024),
+    allocationStepBytes: alignUp(step, chunkBytes),
+    diskShares: integerOption('diskShares', options.diskShares ?? shardCount, 1, max),
+    zeroAheadBytes: alignUp(
+      integerOption('zeroAheadBytes', options.zeroAheadBytes ?? MIB, 0, 1024 * MIB),
+      chunkBytes,
+    ),
+    zeroAheadMaxFlushBytes: integerOption(
+      'zeroAheadMaxFlushBytes',
+      options.zeroAheadMaxFlushBytes ?? 64 * KIB,
+      0,
+      max,
+    ),
+  };
+}

@@ -1,0 +1,427 @@
+import type { IOBuf } from '@sunstar/iobuf';
+import { ERRNO, type SunstarError, systemError } from '@sunstar/runtime';
+import {
+  appenderBusyError,
+  appenderClosedError,
+  appenderFullError,
+  appenderPoisonedError,
+  rangeError,
+} from '../errors.js';
+import { operate } from '../operate.js';
+import { AppendBuffer } from './append-buffer.js';
+import type { AppendTarget } from './append-target.js';
+import { ChunkPool } from './chunk-pool.js';
+import { Deferred } from './deferred.js';
+import { type FlushListener, FlushRounds } from './flush-rounds.js';
+import {
+  type ResolvedAppenderOptions,
+  resolveAppenderOptions,
+  type SegmentAppenderOptions,
+} from './options.js';
+import { loadPartialPage } from './partial-page.js';
+import { SpaceAhead, type SpaceListener } from './space-ahead.js';
+import type { SegmentAppenderStats } from './stats.js';
+import { type WriteListener, WriteQueue } from './write-queue.js';
+
+/** Results of a write that mean that no byte went to the device. */
+const NEVER_BEGAN: ReadonlySet<number> = new Set([
+  -ERRNO.ENOSPC,
+  -ERRNO.EDQUOT,
+  -ERRNO.EFBIG,
+  -ERRNO.EBADF,
+  -ERRNO.EBUSY,
+  -ERRNO.EINVAL,
+]);
+
+/**
+ * Appends records of any size and alignment to a file with O_DIRECT, and makes them durable with as few syncs
+ * as possible.
+ *
+ * `append()` copies and returns at once. Full chunks are written behind, several at a time and completing in
+ * any order. Flushes run in rounds: one round writes everything appended so far and syncs once, for everyone
+ * who asked; whoever asks meanwhile joins the next round. So the rate of syncs is bounded by the device, not
+ * by the number of writers.
+ *
+ * Always: flushed ≤ stable ≤ appended. Bytes up to `flushed` survive a power cut; after a crash the file
+ * holds them, perhaps some of the bytes behind them, and then zeros: records must tell where they end and
+ * carry a checksum.
+ *
+ * Errors: a failed write (a full disk, say) is reported to every waiter and keeps the bytes; `retry()` writes
+ * them again. A failed fdatasync poisons the appender for good.
+ *
+ * One shard owns an appender; nothing here may be called from another. After Redpanda's segment appender.
+ */
+export class SegmentAppender implements AsyncDisposable {
+  readonly #target: AppendTarget;
+  readonly #options: ResolvedAppenderOptions;
+  readonly #pool: ChunkPool;
+  readonly #queue: WriteQueue;
+  readonly #buffer: AppendBuffer;
+  readonly #rounds: FlushRounds;
+  readonly #space: SpaceAhead;
+  readonly #onFlushed: ((offset: number) => void) | undefined;
+  readonly #onError: ((error: SunstarError) => void) | undefined;
+  #room: Deferred<void> | null = null;
+  #quiet: Deferred<void> | null = null;
+  #failure: SunstarError | null = null;
+  #isPoisoned = false;
+  #truncating: Promise<void> | null = null;
+  #closing: Promise<void> | null = null;
+
+  private constructor(target: AppendTarget, options: SegmentAppenderOptions, position: number) {
+    const resolved = resolveAppenderOptions(options, target.pageBytes, target.shardCount);
+    this.#target = target;
+    this.#options = resolved;
+    this.#onFlushed = options.onFlushed;
+    this.#onError = options.onError;
+    const listener: WriteListener & FlushListener & SpaceListener = {
+      writesProgressed: () => this.#writesProgressed(),
+      writeFailed: (result, isDurable) => this.#writeFailed(result, isDurable),
+      flushedTo: (offset) => this.#flushedTo(offset),
+      roundEnded: () => this.#checkQuiet(),
+      syncFailed: (result) => this.#syncFailed(result),
+      spaceProgressed: () => this.#spaceProgressed(),
+    };
+    this.#pool = new ChunkPool(target.memory, resolved.chunkBytes, target.pageBytes, 2);
+    this.#queue = new WriteQueue(target, this.#pool, resolved.maxWritesInFlight, position, listener);
+    this.#buffer = new AppendBuffer(target.memory, this.#pool, target.pageBytes, this.#queue, position);
+    this.#rounds = new FlushRounds(target, this.#queue, this.#buffer, position, listener);
+    this.#space = new SpaceAhead(target, this.#queue, this.#pool, resolved, position, listener);
+  }
+
+  /**
+   * Opens an appender on a file that is open for reading and writing. The appender owns the file from now on
+   * and closes it, also when this call fails.
+   *
+   * What the file holds after `options.position` is cut off, durably, before the first append. The first
+   * allocation is awaited; when the disk is full the appender opens all the same, and `append()` says so.
+   */
+  static async open(target: AppendTarget, options: SegmentAppenderOptions = {}): Promise<SegmentAppender> {
+    let appender: SegmentAppender | null = null;
+    try {
+      const size = await target.size();
+      const position = options.position ?? size;
+      if (!Number.isSafeInteger(position) || position < 0 || position > size) {
+        throw rangeError('The position to append at', position, `an integer from 0 to the file size ${size}`);
+      }
+      appender = new SegmentAppender(target, options, position);
+      await appender.#cut(position, size);
+      appender.#space.ensure(position);
+      await appender.#quiesce();
+      return appender;
+    } catch (error) {
+      if (appender !== null) appender.#releaseMemory();
+      await target.close();
+      throw error;
+    }
+  }
+
+  /** File position after the last appended byte. */
+  get appended(): number {
+    return this.#buffer.appended;
+  }
+
+  /** File position up to which everything is written, though not necessarily synced. */
+  get stable(): number {
+    return this.#queue.stable;
+  }
+
+  /** File position up to which everything survives a power cut. */
+  get flushed(): number {
+    return this.#rounds.flushed;
+  }
+
+  /** Accepted bytes that are not written yet. */
+  get bufferedBytes(): number {
+    return this.#buffer.appended - this.#queue.stable;
+  }
+
+  /** Whether `append()` takes bytes now. */
+  get hasRoom(): boolean {
+    return (
+      this.bufferedBytes < this.#options.maxBufferedBytes &&
+      this.#failure === null &&
+      this.#truncating === null &&
+      this.#closing === null
+    );
+  }
+
+  /** The error that stopped the appender, or null. */
+  get failure(): SunstarError | null {
+    return this.#failure;
+  }
+
+  /** Counters since the appender was opened. */
+  get stats(): SegmentAppenderStats {
+    return {
+      flushes: this.#rounds.requests,
+      syncs: this.#rounds.syncs,
+      flushBytesAverage: this.#rounds.averageBytes,
+      writes: this.#queue.writes,
+      writtenBytes: this.#queue.writtenBytes,
+      allocations: this.#space.allocations,
+      zeroedBytes: this.#space.zeroedBytes,
+    };
+  }
+
+  /**
+   * Copies bytes to the end of the log and returns the file position after them. Nothing is durable until a
+   * flush that was asked for afterwards reports at least that offset.
+   *
+   * All or nothing. Throws SUNSTAR_APPENDER_FULL (see `hasRoom`), SUNSTAR_ENOSPC when the disk is known to be
+   * full, SUNSTAR_OUT_OF_MEMORY when the arena is, SUNSTAR_APPENDER_CLOSED, SUNSTAR_APPENDER_BUSY during a
+   * truncate, and whatever stopped the appender before.
+   *
+   * @param data - Bytes from anywhere, or an IOBuf of this shard; stays the caller's.
+   */
+  append(data: Uint8Array | IOBuf): number {
+    if (data instanceof Uint8Array) {
+      if (data.length === 0) return this.appended;
+      this.#admit(data.length);
+      this.#buffer.appendBytes(data);
+    } else {
+      if (data.sizeBytes === 0) return this.appended;
+      this.#admit(data.sizeBytes);
+      this.#buffer.appendIOBuf(data);
+    }
+    this.#space.ensure(this.#buffer.appended);
+    return this.#buffer.appended;
+  }
+
+  /** The same for `length` bytes at an offset of the shard's arena; makes no object. */
+  appendRange(memoryOffset: number, length: number): number {
+    if (length === 0) return this.appended;
+    this.#admit(length);
+    this.#buffer.appendRange(memoryOffset, length);
+    this.#space.ensure(this.#buffer.appended);
+    return this.#buffer.appended;
+  }
+
+  /**
+   * Resolves with the flushed offset once everything appended before this call survives a power cut: after an
+   * fdatasync that started when those bytes were written. Callers at the same offset share one promise.
+   */
+  flush(): Promise<number> {
+    if (this.#closing !== null) return Promise.reject(appenderClosedError());
+    return this.#flush();
+  }
+
+  /** Asks for a flush without a promise: `onFlushed` reports it, `onError` its failure. */
+  requestFlush(): void {
+    if (this.#closing === null && this.#failure === null) this.#rounds.request();
+  }
+
+  /** Resolves when `hasRoom` is true, rejects with what stopped the appender. */
+  waitForRoom(): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    if (this.#closing !== null) return Promise.reject(appenderClosedError());
+    if (this.hasRoom) return Promise.resolve();
+    this.#room ??= new Deferred();
+    return this.#room.promise;
+  }
+
+  /**
+   * After a failed write: writes the bytes again that are still in memory, in the hope that there is room now.
+   * Throws what stopped the appender when that was not a write.
+   */
+  retry(): void {
+    if (this.#closing !== null) throw appenderClosedError();
+    if (this.#failure === null) return;
+    if (this.#isPoisoned) throw this.#failure;
+    this.#failure = null;
+    this.#queue.resume();
+    this.#rounds.resume();
+    this.#wakeRoom();
+  }
+
+  /**
+   * Cuts the log at a file position that was appended before; the cut is durable when the promise resolves.
+   * `append()` is refused meanwhile. Waiters of earlier flushes are answered first.
+   */
+  truncate(sizeBytes: number): Promise<void> {
+    if (this.#closing !== null) return Promise.reject(appenderClosedError());
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    if (this.#truncating !== null) return Promise.reject(appenderBusyError());
+    if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0 || sizeBytes > this.appended) {
+      return Promise.reject(
+        rangeError('The size to truncate to', sizeBytes, `an integer from 0 to ${this.appended}`),
+      );
+    }
+    this.#truncating = this.#truncate(sizeBytes).finally(() => {
+      this.#truncating = null;
+      this.#wakeRoom();
+    });
+    return this.#truncating;
+  }
+
+  /**
+   * Flushes, cuts off what was allocated ahead so that the file ends with the last appended byte, durably, and
+   * closes the file. Rejects when bytes could not be made durable; memory and descriptor are released anyway.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #admit(length: number): void {
+    if (this.#closing !== null) throw appenderClosedError();
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#truncating !== null) throw appenderBusyError();
+    const buffered = this.bufferedBytes;
+    if (buffered >= this.#options.maxBufferedBytes) {
+      throw appenderFullError(buffered, this.#options.maxBufferedBytes);
+    }
+    const end = this.#buffer.appended + length;
+    if (this.#space.isFullAt(end)) {
+      this.#space.ensure(end);
+      throw systemError('append', -ERRNO.ENOSPC, this.#target.path);
+    }
+  }
+
+  #flush(): Promise<number> {
+    return this.#failure === null ? this.#rounds.wait() : Promise.reject(this.#failure);
+  }
+
+  #writesProgressed(): void {
+    this.#rounds.writesProgressed();
+    this.#wakeRoom();
+    this.#checkQuiet();
+  }
+
+  #writeFailed(result: number, isDurable: boolean): void {
+    const error = systemError('write', result, this.#target.path);
+    // Of a durable write nobody knows whether the write or the sync failed, unless it never began.
+    if (isDurable && !NEVER_BEGAN.has(result)) this.#poison(error);
+    else if (this.#failure === null) this.#fail(error);
+    this.#checkQuiet();
+  }
+
+  #flushedTo(offset: number): void {
+    if (this.#failure === null && this.#truncating === null && this.#closing === null) {
+      this.#space.zeroAhead(this.appended, this.#rounds.averageBytes);
+    }
+    this.#checkQuiet();
+    this.#onFlushed?.(offset);
+  }
+
+  #syncFailed(result: number): void {
+    this.#poison(systemError('fdatasync', result, this.#target.path));
+    this.#checkQuiet();
+  }
+
+  #spaceProgressed(): void {
+    this.#space.ensure(this.appended);
+    this.#checkQuiet();
+  }
+
+  #poison(cause: unknown): SunstarError {
+    const error = appenderPoisonedError(cause);
+    this.#isPoisoned = true;
+    this.#queue.halt();
+    this.#fail(error);
+    return error;
+  }
+
+  #fail(error: SunstarError): void {
+    this.#failure = error;
+    this.#rounds.halt(error);
+    this.#room?.reject(error);
+    this.#room = null;
+    this.#onError?.(error);
+  }
+
+  #wakeRoom(): void {
+    if (this.#room === null || !this.hasRoom) return;
+    this.#room.resolve();
+    this.#room = null;
+  }
+
+  /** Resolves when nothing is in flight. */
+  #quiesce(): Promise<void> {
+    this.#quiet ??= new Deferred();
+    const { promise } = this.#quiet;
+    this.#checkQuiet();
+    return promise;
+  }
+
+  #checkQuiet(): void {
+    if (this.#quiet === null || this.#queue.inFlight > 0 || !this.#space.isIdle || !this.#rounds.isIdle)
+      return;
+    this.#quiet.resolve();
+    this.#quiet = null;
+  }
+
+  async #truncate(sizeBytes: number): Promise<void> {
+    await this.#flush();
+    this.#space.stop();
+    await this.#quiesce();
+    try {
+      await this.#cut(sizeBytes, Number.POSITIVE_INFINITY);
+    } finally {
+      this.#space.restart(this.appended);
+    }
+    this.#space.ensure(sizeBytes);
+  }
+
+  /** Cuts the file when it is larger, and starts over at `position`; nothing is in flight or buffered. */
+  async #cut(position: number, size: number): Promise<void> {
+    const chunk = await loadPartialPage(this.#target, this.#pool, position);
+    try {
+      if (size > position) await this.#resize(position);
+    } catch (error) {
+      if (chunk !== null) this.#pool.unpin(chunk);
+      throw error;
+    }
+    this.#buffer.restart(position, chunk);
+    this.#queue.restart(position);
+    this.#rounds.restart(position);
+  }
+
+  async #resize(size: number): Promise<void> {
+    const { path } = this.#target;
+    await operate('ftruncate', path, (done) => this.#target.submitTruncate(done, size));
+    try {
+      await operate('fdatasync', path, (done) => this.#target.submitSync(done));
+    } catch (error) {
+      throw this.#poison(error);
+    }
+  }
+
+  async #close(): Promise<void> {
+    try {
+      // A truncate that is running ends first; whoever called it learns its result.
+      await Promise.allSettled([this.#truncating]);
+      await this.#flush();
+      this.#space.stop();
+      await this.#quiesce();
+      if ((await this.#target.size()) !== this.appended) await this.#resize(this.appended);
+    } finally {
+      this.#room?.reject(appenderClosedError());
+      this.#room = null;
+      this.#space.stop();
+      await this.#quiesce();
+      this.#releaseMemory();
+      await this.#target.close();
+    }
+  }
+
+  #releaseMemory(): void {
+    this.#space.restart(this.appended);
+    this.#buffer.release();
+    this.#queue.discard();
+    this.#pool.trim();
+  }
+
+  /** Throws when the state contradicts itself. For tests. */
+  invariants(): void {
+    this.#pool.invariants();
+    this.#queue.invariants();
+    this.#buffer.invariants();
+    this.#rounds.invariants();
+    this.#space.invariants();
+  }
+}

@@ -1,0 +1,336 @@
+import type { IOBuf } from '@sunstar/iobuf';
+import { native } from '@sunstar/native';
+import {
+  type Completion,
+  currentShard,
+  IORING_FSYNC_DATASYNC,
+  IORING_OP,
+  type ShardContext,
+  type ShardMemory,
+  systemError,
+} from '@sunstar/runtime';
+import type { AppendTarget } from './appender/append-target.js';
+import { Deferral } from './deferral.js';
+import { fileBusyError, fileClosedError, rangeError, unalignedError } from './errors.js';
+import { FileOperations } from './file-operations.js';
+import { AT_EMPTY_PATH, type FileStat, parseStatx, STATX_BYTES, STATX_MASK } from './file-stat.js';
+import { type OpenedFile, openFile } from './open-file.js';
+import type { DmaFileOptions } from './open-options.js';
+import { operate } from './operate.js';
+import { type RangeTarget, readRange } from './range-read.js';
+import { writeRange } from './range-write.js';
+import { truncateByRing } from './truncate.js';
+
+/** RWF_DSYNC in `rw_flags`. */
+const RWF_DSYNC = 2;
+const FALLOC_FL_KEEP_SIZE = 1;
+/** What the appender writes in: a block of the file system, whatever the device would take. */
+const PAGE_BYTES = 4096;
+
+/** Counters of a {@link DmaFile}. */
+export interface DmaFileStats {
+  /** Operations that the kernel has. */
+  readonly inFlight: number;
+  /** Operations that wait for their turn. */
+  readonly queued: number;
+}
+
+/**
+ * A file that is read and written by the device directly from and to the shard's memory, past the page cache.
+ *
+ * Nothing blocks the shard: every operation goes through its ring, up to `depth` at the same time, and they may
+ * finish in any order. What is not synced may be lost in a power cut.
+ *
+ * A DmaFile belongs to the shard that opened it. Errors are {@link SystemError}s that name the path, or
+ * SUNSTAR_FILE_CLOSED, SUNSTAR_FILE_BUSY, SUNSTAR_UNALIGNED, SUNSTAR_OUT_OF_RANGE, SUNSTAR_OUT_OF_MEMORY. After
+ * Seastar's `file` and Glommio's `DmaFile`.
+ */
+export class DmaFile implements AppendTarget, AsyncDisposable {
+  readonly path: string;
+  /** The descriptor; it stays this object's. */
+  readonly fd: number;
+  /** Whether the page cache is passed by. */
+  readonly isDirect: boolean;
+  /** What buffers must be aligned to, in the `…Aligned` calls. */
+  readonly memoryAlignmentBytes: number;
+  /** What positions and sizes of writes, and everything in the `…Aligned` calls, are multiples of. */
+  readonly offsetAlignmentBytes: number;
+  readonly pageBytes: number;
+  readonly #shard: ShardContext;
+  readonly #operations: FileOperations;
+  readonly #deferral: Deferral;
+  readonly #range: RangeTarget;
+  #closing: Promise<void> | null = null;
+
+  private constructor(shard: ShardContext, path: string, opened: OpenedFile) {
+    this.#shard = shard;
+    this.#deferral = new Deferral(shard.reactor);
+    this.path = path;
+    this.fd = opened.fd;
+    this.isDirect = opened.isDirect;
+    this.memoryAlignmentBytes = opened.memoryAlignmentBytes;
+    this.offsetAlignmentBytes = opened.offsetAlignmentBytes;
+    this.pageBytes = Math.max(PAGE_BYTES, opened.memoryAlignmentBytes, opened.offsetAlignmentBytes);
+    this.#operations = new FileOperations({
+      reactor: shard.reactor,
+      memory: shard.memory,
+      fd: opened.fd,
+      alignmentBytes: opened.offsetAlignmentBytes,
+      depth: opened.depth,
+      maxQueued: opened.maxQueued,
+    });
+    this.#range = {
+      operations: this.#operations,
+      memory: shard.memory,
+      memoryAlignmentBytes: opened.memoryAlignmentBytes,
+      offsetAlignmentBytes: opened.offsetAlignmentBytes,
+      depth: opened.depth,
+      path,
+    };
+  }
+
+  /** Opens a file on the current shard. The path is relative to the process's working directory. */
+  static async open(path: string, options: DmaFileOptions = {}): Promise<DmaFile> {
+    const shard = currentShard();
+    return new DmaFile(shard, path, await openFile(shard, path, options));
+  }
+
+  get memory(): ShardMemory {
+    return this.#shard.memory;
+  }
+
+  /** How many shards share the disk. */
+  get shardCount(): number {
+    return this.#shard.count;
+  }
+
+  /** A coarse monotonic clock. */
+  get nowMs(): number {
+    return this.#shard.reactor.nowMs;
+  }
+
+  /** Whether `close()` was called. */
+  get isClosed(): boolean {
+    return this.#closing !== null;
+  }
+
+  get stats(): DmaFileStats {
+    return { inFlight: this.#operations.inFlight, queued: this.#operations.queued };
+  }
+
+  /**
+   * Reads up to `length` bytes from any position; fewer at the end of the file, never anything from behind it.
+   * The aligned range around is read into fresh memory in pieces of 128 KiB, at the same time.
+   *
+   * @returns The content. The caller owns it and disposes it.
+   */
+  async read(position: number, length: number): Promise<IOBuf> {
+    this.#check('position', position);
+    this.#check('length', length);
+    this.#admit();
+    return readRange(this.#range, position, length);
+  }
+
+  /**
+   * Reads into arena memory of the caller, who keeps it until the promise settles. All three arguments are
+   * aligned.
+   *
+   * @returns The bytes read; fewer than `length` only at the end of the file. Memory behind them is undefined.
+   */
+  async readInto(position: number, memoryOffset: number, length: number): Promise<number> {
+    this.#checkAligned(position, memoryOffset, length);
+    return operate('read', this.path, (done) => this.submitRead(done, position, memoryOffset, length));
+  }
+
+  /**
+   * Writes all of `data`. Position and size are multiples of `offsetAlignmentBytes`; anything else is refused
+   * with SUNSTAR_UNALIGNED. Aligned fragments are written from where they are, merged with their neighbours, all
+   * at the same time and in any order; what is not aligned in memory is copied first.
+   *
+   * The bytes must not change until the promise settles; an IOBuf may be disposed at once. After an error any
+   * part of the range may have been written.
+   *
+   * @returns The bytes written, which are all.
+   */
+  async write(position: number, data: Uint8Array | IOBuf): Promise<number> {
+    const length = data instanceof Uint8Array ? data.length : data.sizeBytes;
+    this.#check('position', position);
+    this.#checkMultiple('position', position, this.offsetAlignmentBytes);
+    this.#checkMultiple('size of the data', length, this.offsetAlignmentBytes);
+    this.#admit();
+    return length === 0 ? 0 : writeRange(this.#range, position, data);
+  }
+
+  /** Writes from arena memory of the caller, who keeps it until the promise settles. All is aligned. */
+  async writeAligned(position: number, memoryOffset: number, length: number): Promise<number> {
+    this.#checkAligned(position, memoryOffset, length);
+    return operate('write', this.path, (done) => this.submitWrite(done, position, memoryOffset, length));
+  }
+
+  /** Makes durable what was written before this call, and the metadata that reading it needs. */
+  async fdatasync(): Promise<void> {
+    this.#admit();
+    await operate('fdatasync', this.path, (done) => this.submitSync(done));
+  }
+
+  /** Makes durable what was written before this call, and all metadata. */
+  async fsync(): Promise<void> {
+    this.#admit();
+    await operate('fsync', this.path, (done) => this.#operations.submit(done, IORING_OP.FSYNC, 0, 0, 0));
+  }
+
+  /**
+   * Reserves disk space, so that writing there cannot fail for want of it and is 2–3 times faster than at the
+   * end of a growing file. New space reads as zeros.
+   *
+   * @param options - `keepSize`: the size of the file stays; otherwise it grows to cover the range.
+   */
+  async allocate(position: number, length: number, options: { keepSize?: boolean } = {}): Promise<void> {
+    this.#check('position', position);
+    this.#check('length', length);
+    this.#admit();
+    const mode = options.keepSize === true ? FALLOC_FL_KEEP_SIZE : 0;
+    await operate('fallocate', this.path, (done) =>
+      this.#operations.submit(done, IORING_OP.FALLOCATE, length, mode, position),
+    );
+  }
+
+  /** Cuts the file, or extends it with zeros that take no space. */
+  async truncate(sizeBytes: number): Promise<void> {
+    this.#check('size', sizeBytes);
+    this.#admit();
+    await operate('ftruncate', this.path, (done) => this.submitTruncate(done, sizeBytes));
+  }
+
+  /** The size of the file. */
+  async size(): Promise<number> {
+    return (await this.stat()).sizeBytes;
+  }
+
+  /** What the kernel knows about the file. */
+  async stat(): Promise<FileStat> {
+    this.#admit();
+    const { memory } = this.#shard;
+    const offset = memory.allocate(STATX_BYTES + 8);
+    try {
+      const { address, view } = memory.arena;
+      // An empty path behind the result: the kernel takes the descriptor.
+      memory.bytes[offset + STATX_BYTES] = 0;
+      await operate('statx', this.path, (done) =>
+        this.#operations.submit(
+          done,
+          IORING_OP.STATX,
+          address + offset + STATX_BYTES,
+          STATX_MASK,
+          address + offset,
+          AT_EMPTY_PATH,
+        ),
+      );
+      return parseStatx(view, offset);
+    } finally {
+      memory.free(offset);
+    }
+  }
+
+  /** What an unprivileged program may still allocate on the file system, or −errno. */
+  freeDiskBytes(): number {
+    return native.freeDiskBytes(this.fd);
+  }
+
+  /**
+   * Takes the exclusive advisory lock of the file (flock), which ends with the descriptor; false when another
+   * open file has it, in this process or another.
+   */
+  tryLock(): boolean {
+    this.#admit();
+    const result = native.tryLock(this.fd);
+    if (result === 0) return true;
+    const error = systemError('flock', result, this.path);
+    if (error.code === 'SUNSTAR_EAGAIN' || error.code === 'SUNSTAR_EWOULDBLOCK') return false;
+    throw error;
+  }
+
+  /** Takes no more operations, waits for those in flight, and closes the descriptor. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#operations.close();
+    await this.#shard.reactor.closeAndWait(this.fd);
+  }
+
+  // — Callbacks instead of promises, without checks. Refused: −EBADF after close, −EBUSY when too many wait. —
+
+  /** See {@link readInto}. */
+  submitRead(completion: Completion, position: number, memoryOffset: number, length: number): void {
+    this.#operations.transfer(completion, IORING_OP.READ, position, memoryOffset, length);
+  }
+
+  /** See {@link writeAligned}. */
+  submitWrite(completion: Completion, position: number, memoryOffset: number, length: number): void {
+    this.#operations.transfer(completion, IORING_OP.WRITE, position, memoryOffset, length);
+  }
+
+  /** A write that survives a power cut once it completes; it says nothing about other writes. */
+  submitDurableWrite(completion: Completion, position: number, memoryOffset: number, length: number): void {
+    this.#operations.transfer(completion, IORING_OP.WRITE, position, memoryOffset, length, RWF_DSYNC);
+  }
+
+  /** See {@link fdatasync}. */
+  submitSync(completion: Completion): void {
+    this.#operations.submit(completion, IORING_OP.FSYNC, 0, 0, 0, IORING_FSYNC_DATASYNC);
+  }
+
+  /** See {@link allocate}; the size grows. */
+  submitAllocate(completion: Completion, position: number, length: number): void {
+    this.#operations.submit(completion, IORING_OP.FALLOCATE, length, 0, position);
+  }
+
+  /** See {@link truncate}. */
+  submitTruncate(completion: Completion, sizeBytes: number): void {
+    truncateByRing(this.#shard.reactor, this.#operations, this.fd, completion, sizeBytes);
+  }
+
+  /** Calls `task.complete(0, 0)` at the end of this tick, before its submissions reach the kernel. */
+  defer(task: Completion): void {
+    this.#deferral.add(task);
+  }
+
+  /** Throws when the state contradicts itself. For tests. */
+  invariants(): void {
+    this.#operations.invariants();
+  }
+
+  #admit(): void {
+    if (this.#closing !== null) throw fileClosedError(this.path);
+    if (this.#operations.isFull) throw fileBusyError(this.path, this.#operations.queued);
+  }
+
+  #check(what: string, value: number): void {
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw rangeError(`The ${what}`, value, 'an integer from 0');
+  }
+
+  #checkMultiple(what: string, value: number, alignmentBytes: number): void {
+    if (value % alignmentBytes !== 0) throw unalignedError(what, value, alignmentBytes);
+  }
+
+  #checkAligned(position: number, memoryOffset: number, length: number): void {
+    this.#check('position', position);
+    this.#check('memory offset', memoryOffset);
+    this.#check('length', length);
+    this.#checkMultiple('position', position, this.offsetAlignmentBytes);
+    this.#checkMultiple('length', length, this.offsetAlignmentBytes);
+    this.#checkMultiple('memory offset', memoryOffset, this.memoryAlignmentBytes);
+    if (memoryOffset + length > this.#shard.memory.arena.sizeBytes) {
+      throw rangeError('The end of the memory', memoryOffset + length, 'an offset inside of the arena');
+    }
+    this.#admit();
+  }
+}

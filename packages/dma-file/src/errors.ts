@@ -1,0 +1,90 @@
+import { SunstarError } from '@sunstar/runtime';
+
+/** A position, size or buffer does not have the alignment that the device asks for. */
+export function unalignedError(what: string, value: number, alignmentBytes: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_UNALIGNED',
+    `The ${what} (${value}) is not a multiple of ${alignmentBytes} bytes, which this file asks for. ` +
+      'Align it to `offsetAlignmentBytes`, or append through a SegmentAppender, which takes any size.',
+  );
+}
+
+/** The file was closed, or is closing. */
+export function fileClosedError(path: string): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_FILE_CLOSED',
+    `The file '${path}' is closed. Start operations before close() and open the file again to use it later.`,
+  );
+}
+
+/** More operations wait for a file than its queue takes. */
+export function fileBusyError(path: string, limit: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_FILE_BUSY',
+    `${limit} operations already wait for '${path}'. Await earlier ones, or open it with a larger \`maxQueued\`.`,
+  );
+}
+
+/** An argument is outside of its range. */
+export function rangeError(what: string, value: unknown, expected: string): SunstarError {
+  return new SunstarError('SUNSTAR_OUT_OF_RANGE', `${what} is ${String(value)}; expected ${expected}.`);
+}
+
+/** An option has a value that makes no sense. */
+export function invalidOptionError(name: string, value: unknown, expected: string): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_INVALID_OPTION',
+    `Option \`${name}\` is ${String(value)}; expected ${expected}.`,
+  );
+}
+
+/** A path that no system call takes. */
+export function invalidPathError(reason: string): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_INVALID_PATH',
+    `The path ${reason}. Give a non-empty path without NUL bytes.`,
+  );
+}
+
+/** The file system cannot do direct I/O and the caller insists on it. */
+export function directIoUnsupportedError(path: string, cause?: unknown): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_DIRECT_IO_UNSUPPORTED',
+    `The file system of '${path}' has no O_DIRECT. Use a disk file system such as ext4 or xfs, or open with \`direct: 'prefer'\`.`,
+    { cause },
+  );
+}
+
+/** Appends and flushes after close(). */
+export function appenderClosedError(): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_APPENDER_CLOSED',
+    'The appender is closed. Append before close(), or open a new appender on the file.',
+  );
+}
+
+/** Bytes were appended although `hasRoom` is false. */
+export function appenderFullError(bufferedBytes: number, limitBytes: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_APPENDER_FULL',
+    `${bufferedBytes} bytes wait to be written (limit ${limitBytes}). Await waitForRoom(), or raise \`maxBufferedBytes\`.`,
+  );
+}
+
+/** A sync failed: what the device has is unknown, and nothing may be acknowledged any more. */
+export function appenderPoisonedError(cause: unknown): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_APPENDER_POISONED',
+    'fdatasync failed, so the kernel may have dropped written data: a later sync that succeeds would prove nothing. ' +
+      'Close the appender, check the device, and recover from what the file holds.',
+    { cause },
+  );
+}
+
+/** An append or a second truncate while the log is being truncated. */
+export function appenderBusyError(): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_APPENDER_BUSY',
+    'The log is being truncated. Await truncate() or waitForRoom() before the next append.',
+  );
+}

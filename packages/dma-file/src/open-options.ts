@@ -1,0 +1,102 @@
+import { constants } from 'node:fs';
+import { invalidOptionError } from './errors.js';
+
+/** How a file is opened, spelled out. Neither `read` nor `write` means `read`. */
+export interface OpenFlags {
+  readonly read?: boolean;
+  readonly write?: boolean;
+  /** Creates the file when it is missing. */
+  readonly create?: boolean;
+  /** With `create`: fails with SUNSTAR_EEXIST when the file is there. */
+  readonly exclusive?: boolean;
+  /** Cuts the file to zero bytes. */
+  readonly truncate?: boolean;
+  /** Every write is durable when it completes (O_DSYNC). */
+  readonly dataSync?: boolean;
+  /** Fails with SUNSTAR_ELOOP when the last part of the path is a symbolic link. */
+  readonly noFollow?: boolean;
+}
+
+/**
+ * How a file is opened, by the names of node:fs. `a` and `a+` create a missing file and keep an existing one,
+ * but writes go where they say, not to the end: appending is what {@link SegmentAppender} is for.
+ */
+export type OpenMode = 'r' | 'r+' | 'w' | 'wx' | 'w+' | 'wx+' | 'a' | 'ax' | 'a+' | 'ax+';
+
+/** Options of {@link DmaFile.open}. */
+export interface DmaFileOptions {
+  /** @defaultValue 'r' */
+  readonly flags?: OpenMode | OpenFlags;
+  /**
+   * Permissions of a file that is created, before the umask.
+   *
+   * @defaultValue 0o644
+   */
+  readonly mode?: number;
+  /**
+   * Whether the page cache is passed by (O_DIRECT). `require` fails with SUNSTAR_DIRECT_IO_UNSUPPORTED where the
+   * file system cannot; `prefer` falls back to the page cache there, says so in the log and keeps asking for
+   * aligned operations, so that a program that works there works everywhere; `never` uses the page cache and
+   * takes any alignment.
+   *
+   * @defaultValue 'prefer'
+   */
+  readonly direct?: 'require' | 'prefer' | 'never';
+  /**
+   * Operations that the kernel has at the same time, 1 to 4096; more wait their turn.
+   *
+   * @defaultValue 64
+   */
+  readonly depth?: number;
+  /**
+   * Operations that may wait, 0 to 65536; one more is refused with SUNSTAR_FILE_BUSY.
+   *
+   * @defaultValue 4096
+   */
+  readonly maxQueued?: number;
+}
+
+const MODES: Readonly<Record<OpenMode, OpenFlags>> = {
+  r: { read: true },
+  'r+': { read: true, write: true },
+  w: { write: true, create: true, truncate: true },
+  wx: { write: true, create: true, exclusive: true },
+  'w+': { read: true, write: true, create: true, truncate: true },
+  'wx+': { read: true, write: true, create: true, exclusive: true },
+  a: { write: true, create: true },
+  ax: { write: true, create: true, exclusive: true },
+  'a+': { read: true, write: true, create: true },
+  'ax+': { read: true, write: true, create: true, exclusive: true },
+};
+
+/** The flags for openat, without O_DIRECT; close-on-exec always. Throws SUNSTAR_INVALID_OPTION. */
+export function openFlags(flags: OpenMode | OpenFlags = 'r'): number {
+  const chosen = typeof flags === 'string' ? MODES[flags] : flags;
+  if (chosen === undefined) {
+    throw invalidOptionError('flags', flags, `one of ${Object.keys(MODES).join(', ')} or an object`);
+  }
+  const { read, write, create, exclusive, truncate, dataSync, noFollow } = chosen;
+  if (exclusive === true && create !== true) {
+    throw invalidOptionError('flags.exclusive', true, '`create` with it');
+  }
+  if ((create === true || truncate === true) && write !== true) {
+    throw invalidOptionError('flags.write', write, 'true, because the file is to be created or truncated');
+  }
+  let bits = O_CLOEXEC | constants.O_RDONLY;
+  if (write === true) bits |= read === true ? constants.O_RDWR : constants.O_WRONLY;
+  if (create === true) bits |= constants.O_CREAT;
+  if (exclusive === true) bits |= constants.O_EXCL;
+  if (truncate === true) bits |= constants.O_TRUNC;
+  if (dataSync === true) bits |= constants.O_DSYNC;
+  if (noFollow === true) bits |= constants.O_NOFOLLOW;
+  return bits;
+}
+
+// The same on every Linux that Node runs on; node:fs does not name it.
+const O_CLOEXEC = 0o2000000;
+
+/** Checks an integer option. Throws SUNSTAR_INVALID_OPTION. */
+export function integerOption(name: string, value: number, min: number, max: number): number {
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
+  throw invalidOptionError(name, value, `an integer from ${min} to ${max}`);
+}

@@ -1,0 +1,279 @@
+import { FRAGMENT_SIZE_BYTES_MAX, type IOBuf, IOVEC_SIZE_BYTES } from '@sunstar/iobuf';
+import { type Completion, IORING_OP, OutOfMemoryError, systemError } from '@sunstar/runtime';
+import { alignDown, alignUp } from './alignment.js';
+import type { RangeTarget } from './range-read.js';
+
+/** Pieces of memory in one vectored write. */
+const MAX_IOVECS = 64;
+/** Aligned memory shorter than this is copied together with what lies around it. */
+const MIN_DIRECT_BYTES = 4096;
+
+/** The bytes to write, seen as pieces of the arena; those of a Uint8Array outside of it must be copied. */
+interface Source {
+  readonly sizeBytes: number;
+  /** Arena offset of the bytes at the cursor, −1 when they are not in the arena. */
+  offset(): number;
+  /** Contiguous bytes at the cursor. */
+  length(): number;
+  advance(count: number): void;
+  /** Copies contiguous bytes at the cursor to the arena, without moving the cursor. */
+  copy(to: number, count: number): void;
+  release(): void;
+}
+
+class BufferSource implements Source {
+  readonly sizeBytes: number;
+  readonly #content: IOBuf;
+  readonly #bytes: Buffer;
+  #fragment = 0;
+  #at = 0;
+
+  constructor(content: IOBuf) {
+    // A share keeps the fragments alive when the caller disposes its buffer meanwhile.
+    this.#content = content.share();
+    this.#bytes = content.memory.bytes;
+    this.sizeBytes = content.sizeBytes;
+  }
+
+  offset(): number {
+    return this.#content.fragmentOffset(this.#fragment) + this.#at;
+  }
+
+  length(): number {
+    return this.#content.fragmentLength(this.#fragment) - this.#at;
+  }
+
+  advance(count: number): void {
+    this.#at += count;
+    if (this.#at < this.#content.fragmentLength(this.#fragment)) return;
+    this.#fragment++;
+    this.#at = 0;
+  }
+
+  copy(to: number, count: number): void {
+    const from = this.offset();
+    this.#bytes.copyWithin(to, from, from + count);
+  }
+
+  release(): void {
+    this.#content[Symbol.dispose]();
+  }
+}
+
+class BytesSource implements Source {
+  readonly sizeBytes: number;
+  readonly #data: Uint8Array;
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(data: Uint8Array, bytes: Buffer) {
+    this.#data = data;
+    this.#bytes = bytes;
+    this.sizeBytes = data.length;
+  }
+
+  offset(): number {
+    if (this.#data.buffer !== this.#bytes.buffer) return -1;
+    return this.#data.byteOffset - this.#bytes.byteOffset + this.#at;
+  }
+
+  length(): number {
+    return this.sizeBytes - this.#at;
+  }
+
+  advance(count: number): void {
+    this.#at += count;
+  }
+
+  copy(to: number, count: number): void {
+    this.#bytes.set(this.#data.subarray(this.#at, this.#at + count), to);
+  }
+
+  release(): void {}
+}
+
+/** One write in flight, with the memory that it borrowed. */
+class Step implements Completion {
+  /** Copy of bytes that could not be written from where they are, or −1. */
+  bounce = -1;
+  /** The scatter list, or −1. */
+  iovecs = -1;
+  readonly #range: RangeWrite;
+
+  constructor(range: RangeWrite) {
+    this.#range = range;
+  }
+
+  complete(result: number): void {
+    this.#range.stepCompleted(this, result);
+  }
+}
+
+/**
+ * Writes the content of a buffer: aligned fragments from where they are, neighbours merged into vectored
+ * writes of up to 128 KiB, everything at the same time and completing in any order. Bytes that are not aligned
+ * in memory go through blocks that are.
+ */
+class RangeWrite {
+  readonly #target: RangeTarget;
+  readonly #source: Source;
+  readonly #resolve: (written: number) => void;
+  readonly #reject: (error: Error) => void;
+  readonly #steps: Step[] = [];
+  readonly #offsets: number[] = [];
+  readonly #lengths: number[] = [];
+  #position: number;
+  #left: number;
+  #inFlight = 0;
+  #error: Error | null = null;
+
+  constructor(
+    target: RangeTarget,
+    position: number,
+    source: Source,
+    resolve: (written: number) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.#target = target;
+    this.#position = position;
+    this.#source = source;
+    this.#left = source.sizeBytes;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#pump();
+  }
+
+  #pump(): void {
+    while (this.#error === null && this.#left > 0 && this.#inFlight < this.#target.depth) {
+      if (!this.#issue()) break;
+    }
+    if (this.#inFlight > 0) return;
+    this.#source.release();
+    if (this.#error === null) this.#resolve(this.#source.sizeBytes);
+    else this.#reject(this.#error);
+  }
+
+  stepCompleted(step: Step, result: number): void {
+    this.#inFlight--;
+    const { memory, path } = this.#target;
+    if (step.bounce >= 0) memory.free(step.bounce);
+    if (step.iovecs >= 0) memory.free(step.iovecs);
+    step.bounce = -1;
+    step.iovecs = -1;
+    this.#steps.push(step);
+    if (result < 0) this.#error ??= systemError('write', result, path);
+    this.#pump();
+  }
+
+  /** Starts the next write; false when it has to wait for memory, or failed. */
+  #issue(): boolean {
+    const step = this.#steps.pop() ?? new Step(this);
+    try {
+      if (this.#directBytes() > 0) this.#issueDirect(step);
+      else this.#issueCopy(step);
+      return true;
+    } catch (error) {
+      this.#steps.push(step);
+      // Writes in flight give memory back; without any, this is final.
+      if (error instanceof OutOfMemoryError && this.#inFlight > 0) return false;
+      this.#error = error instanceof Error ? error : new Error(String(error));
+      return false;
+    }
+  }
+
+  /** How many bytes at the cursor can be written from where they are. */
+  #directBytes(): number {
+    const { memoryAlignmentBytes, offsetAlignmentBytes } = this.#target;
+    if (this.#left === 0) return 0;
+    const offset = this.#source.offset();
+    if (offset < 0 || offset % memoryAlignmentBytes !== 0) return 0;
+    const length = alignDown(this.#source.length(), offsetAlignmentBytes);
+    return length >= MIN_DIRECT_BYTES || length === this.#left ? length : 0;
+  }
+
+  #issueDirect(step: Step): void {
+    // The list is complete before the first byte counts as written: allocating may fail.
+    if (this.#source.length() < this.#left) {
+      step.iovecs = this.#target.memory.allocate(MAX_IOVECS * IOVEC_SIZE_BYTES);
+    }
+    this.#offsets.length = 0;
+    this.#lengths.length = 0;
+    let total = 0;
+    let room = FRAGMENT_SIZE_BYTES_MAX;
+    for (let next = this.#directBytes(); next > 0; next = room > 0 ? this.#directBytes() : 0) {
+      const last = this.#offsets.length - 1;
+      const offset = this.#source.offset();
+      const isAdjacent = last >= 0 && this.#offsets[last] + this.#lengths[last] === offset;
+      if (!isAdjacent && this.#offsets.length === (step.iovecs < 0 ? 1 : MAX_IOVECS)) break;
+      const count = Math.min(next, room);
+      if (isAdjacent) this.#lengths[last] += count;
+      else {
+        this.#offsets.push(offset);
+        this.#lengths.push(count);
+      }
+      total += count;
+      room -= count;
+      this.#left -= count;
+      this.#source.advance(count);
+    }
+    const { operations } = this.#target;
+    const position = this.#position;
+    this.#position += total;
+    this.#inFlight++;
+    if (this.#offsets.length === 1) {
+      operations.transfer(step, IORING_OP.WRITE, position, this.#offsets[0], total);
+    } else {
+      this.#writeIovecs(step.iovecs);
+      operations.transferVector(step, position, step.iovecs, this.#offsets.length, total);
+    }
+  }
+
+  #writeIovecs(at: number): void {
+    const { view, address } = this.#target.memory.arena;
+    for (let i = 0; i < this.#offsets.length; i++) {
+      const base = address + this.#offsets[i];
+      const entry = at + i * IOVEC_SIZE_BYTES;
+      view.setUint32(entry, base >>> 0, true);
+      view.setUint32(entry + 4, Math.floor(base / 2 ** 32), true);
+      view.setUint32(entry + 8, this.#lengths[i], true);
+      view.setUint32(entry + 12, 0, true);
+    }
+  }
+
+  #issueCopy(step: Step): void {
+    const { memory, memoryAlignmentBytes, offsetAlignmentBytes, operations } = this.#target;
+    const capacity = Math.min(FRAGMENT_SIZE_BYTES_MAX, alignUp(this.#left, offsetAlignmentBytes));
+    step.bounce = memory.allocateAligned(capacity, memoryAlignmentBytes);
+    let total = 0;
+    while (total < capacity && this.#left > 0) {
+      if (total > 0 && total % offsetAlignmentBytes === 0 && this.#directBytes() > 0) break;
+      const border = alignUp(total + 1, offsetAlignmentBytes) - total;
+      const length = this.#source.length();
+      const from = this.#source.offset();
+      // Up to the border where the rest of this piece can go directly, or all of it when it cannot.
+      const goesOnDirectly =
+        from >= 0 && length - border >= MIN_DIRECT_BYTES && (from + border) % memoryAlignmentBytes === 0;
+      const count = Math.min(goesOnDirectly ? border : length, capacity - total);
+      this.#source.copy(step.bounce + total, count);
+      this.#source.advance(count);
+      this.#left -= count;
+      total += count;
+    }
+    const position = this.#position;
+    this.#position += total;
+    this.#inFlight++;
+    operations.transfer(step, IORING_OP.WRITE, position, step.bounce, total);
+  }
+}
+
+/** Writes all of `data`; position and size are aligned. The bytes must not change until it is done. */
+export function writeRange(target: RangeTarget, position: number, data: Uint8Array | IOBuf): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const { memory } = target;
+    let source: Source;
+    if (data instanceof Uint8Array) source = new BytesSource(data, memory.bytes);
+    else if (data.memory === memory) source = new BufferSource(data);
+    else source = new BytesSource(data.toBuffer(), memory.bytes);
+    new RangeWrite(target, position, source, resolve, reject);
+  });
+}
