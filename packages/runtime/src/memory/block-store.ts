@@ -1,0 +1,181 @@
+import { BuddyAllocator } from './buddy.js';
+import { MAX_MAGAZINE_BLOCKS, Magazines } from './magazines.js';
+import type { MemoryStats } from './memory-stats.js';
+import { MAX_CACHED_BYTES, orderFor, PAGE_BYTES, SizeClasses } from './size-classes.js';
+import { SpanPools } from './span-pools.js';
+
+/** A magazine caches at most this much, and at most 1/256 of the arena. */
+const MAX_MAGAZINE_BYTES = 1024 * 1024;
+
+// Local on purpose, see shard-memory.ts.
+const GRANULES_PER_PAGE = 512;
+const PAGE_SHIFT = 9;
+const FIRST_POOL_CLASS = 32;
+
+/**
+ * Free blocks by size class, in three layers: magazines, pools of small objects, buddy allocator. Blocks are
+ * granule numbers. Which blocks somebody holds, and whether a request makes sense, is the caller's business.
+ *
+ * A block in a magazine counts as taken for the layers below. So the buddy allocator's property, that free
+ * buddies of equal order never coexist, holds for the arena as a whole after {@link trim}.
+ */
+export class BlockStore {
+  readonly classes: SizeClasses;
+  readonly buddy: BuddyAllocator;
+  readonly pools: SpanPools;
+  readonly magazines: Magazines;
+  /** Class of the block that starts on a page, or of the span that covers it. */
+  readonly classOfPage: Uint8Array;
+  /** Bytes of the largest block there can ever be. */
+  readonly maxBlockBytes: number;
+  readonly #sizeBytes: number;
+  /** Buddy blocks taken or cached, by class. */
+  readonly #pageBlocks: Float64Array;
+
+  /** @param caching - False keeps every magazine empty. */
+  constructor(sizeBytes: number, caching: boolean) {
+    const pageCount = sizeBytes / PAGE_BYTES;
+    this.#sizeBytes = sizeBytes;
+    this.classes = new SizeClasses(sizeBytes);
+    this.buddy = new BuddyAllocator(pageCount);
+    this.maxBlockBytes = PAGE_BYTES * 2 ** this.buddy.maxOrder;
+    this.classOfPage = new Uint8Array(pageCount);
+    this.pools = new SpanPools(this.classes, this.buddy, this.classOfPage);
+    this.#pageBlocks = new Float64Array(FIRST_POOL_CLASS);
+    const limitBytes = caching ? Math.min(MAX_MAGAZINE_BYTES, sizeBytes / 256) : 0;
+    const capacity = (bytes: number): number =>
+      bytes <= MAX_CACHED_BYTES ? Math.min(MAX_MAGAZINE_BLOCKS, Math.floor(limitBytes / bytes)) : 0;
+    this.magazines = new Magazines(Array.from(this.classes.bytes, capacity));
+  }
+
+  /** A block of the class from below the magazines, which are refilled on the way; −1 when there is none. */
+  take(sizeClass: number): number {
+    if (sizeClass < FIRST_POOL_CLASS) {
+      const page = this.buddy.allocate(sizeClass);
+      if (page < 0) return -1;
+      this.classOfPage[page] = sizeClass;
+      this.#pageBlocks[sizeClass]++;
+      return page * GRANULES_PER_PAGE;
+    }
+    let block = this.pools.take(sizeClass);
+    if (block < 0) {
+      if (!this.pools.grow(sizeClass)) return -1;
+      block = this.pools.take(sizeClass);
+    }
+    // Half a magazine at a time, so that neither a run of allocations nor one of frees comes here each time.
+    const { magazines } = this;
+    for (let room = (magazines.capacity(sizeClass) >>> 1) - magazines.depth(sizeClass); room > 0; room--) {
+      const extra = this.pools.take(sizeClass);
+      if (extra < 0) break;
+      magazines.fill(sizeClass, extra);
+    }
+    return block;
+  }
+
+  /** As {@link take}, but empties the magazines, and as a last resort gives a buddy block for a small object. */
+  takeAnyhow(sizeClass: number): number {
+    this.trim();
+    const block = this.take(sizeClass);
+    if (block >= 0 || sizeClass < FIRST_POOL_CLASS) return block;
+    return this.take(orderFor(this.classes.bytes[sizeClass]));
+  }
+
+  /** Gives a block back that did not fit into a magazine. */
+  give(sizeClass: number, block: number): void {
+    const { magazines } = this;
+    if (magazines.capacity(sizeClass) === 0) {
+      this.release(sizeClass, block);
+    } else {
+      const full = magazines.newestClass;
+      this.#spill(full, (magazines.capacity(full) + 1) >>> 1);
+      magazines.push(sizeClass, block);
+    }
+  }
+
+  /** Gives a block back to where it came from, past the magazines. */
+  release(sizeClass: number, block: number): void {
+    if (sizeClass < FIRST_POOL_CLASS) {
+      this.#pageBlocks[sizeClass]--;
+      this.buddy.free(block >>> PAGE_SHIFT, sizeClass);
+    } else {
+      this.pools.give(sizeClass, block);
+    }
+  }
+
+  /** Makes a taken buddy block smaller and frees its tail; `order` is at most what it has. */
+  shrink(block: number, order: number): void {
+    const page = block >>> PAGE_SHIFT;
+    const sizeClass = this.classOfPage[page];
+    this.classOfPage[page] = order;
+    this.#pageBlocks[sizeClass]--;
+    this.#pageBlocks[order]++;
+    for (let half = sizeClass - 1; half >= order; half--) this.buddy.free(page + 2 ** half, half);
+  }
+
+  /** Empties the magazines, so that every free block merges with its free buddy. */
+  trim(): void {
+    for (let sizeClass = 0; sizeClass < this.classes.count; sizeClass++) {
+      this.#spill(sizeClass, this.magazines.depth(sizeClass));
+    }
+  }
+
+  /** Releases the oldest `count` blocks of a magazine. */
+  #spill(sizeClass: number, count: number): void {
+    if (count === 0) return;
+    for (let index = 0; index < count; index++) this.release(sizeClass, this.magazines.at(sizeClass, index));
+    this.magazines.dropOldest(sizeClass, count);
+  }
+
+  /** Free bytes in blocks that can serve a request of `sizeBytes`, without emptying the magazines. */
+  usableBytes(sizeBytes: number): number {
+    const { classes, buddy, magazines } = this;
+    let usable = 0;
+    for (let order = orderFor(sizeBytes); order <= buddy.maxOrder; order++) {
+      usable += (buddy.freeBlocks(order) + magazines.depth(order)) * classes.bytes[order];
+    }
+    const sizeClass = classes.of(sizeBytes);
+    if (sizeClass < FIRST_POOL_CLASS) return usable;
+    const objects = magazines.depth(sizeClass) + this.pools.freeObjects(sizeClass);
+    return usable + objects * classes.bytes[sizeClass];
+  }
+
+  /** The part of the statistics that is about space. */
+  space(): Omit<MemoryStats, 'allocations' | 'frees' | 'failedAllocations' | 'reclaims'> {
+    const { bytes, count, spanObjects } = this.classes;
+    let freeBytes = this.buddy.freePages * PAGE_BYTES;
+    let cachedBytes = 0;
+    let wasteBytes = 0;
+    let liveBlocks = 0;
+    for (let sizeClass = 0; sizeClass < count; sizeClass++) {
+      const cached = this.magazines.depth(sizeClass);
+      cachedBytes += cached * bytes[sizeClass];
+      liveBlocks -= cached;
+      if (sizeClass < FIRST_POOL_CLASS) {
+        liveBlocks += this.#pageBlocks[sizeClass];
+      } else {
+        const spans = this.pools.spans(sizeClass);
+        const freeObjects = this.pools.freeObjects(sizeClass);
+        liveBlocks += spans * spanObjects[sizeClass] - freeObjects;
+        freeBytes += freeObjects * bytes[sizeClass];
+        wasteBytes += spans * (this.pools.spanBytes(sizeClass) - spanObjects[sizeClass] * bytes[sizeClass]);
+      }
+    }
+    freeBytes += cachedBytes;
+    const largestOrder = this.buddy.largestFreeOrder;
+    return {
+      totalBytes: this.#sizeBytes,
+      usedBytes: this.#sizeBytes - freeBytes - wasteBytes,
+      freeBytes,
+      cachedBytes,
+      wasteBytes,
+      largestFreeBlockBytes: largestOrder < 0 ? 0 : PAGE_BYTES * 2 ** largestOrder,
+      liveBlocks,
+    };
+  }
+
+  invariants(): void {
+    this.buddy.invariants();
+    this.pools.invariants();
+    this.magazines.invariants();
+  }
+}

@@ -1,0 +1,234 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { heapArena } from '../../src/memory/arena.ts';
+import { ShardMemory } from '../../src/memory/shard-memory.ts';
+import { MemoryModel } from './memory-model.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const arenaPages = fc.constantFrom(256, 257, 300, 511, 512, 1000);
+const sizes = fc.oneof(
+  fc.integer({ min: 1, max: 300 }),
+  fc.integer({ min: 1, max: 70 * KIB }),
+  fc.constantFrom(64, 4 * KIB, 16 * KIB, 64 * KIB, 128 * KIB, 129 * KIB, 512 * KIB, MIB, 5 * MIB),
+);
+const steps = fc.array(
+  fc.record({
+    kind: fc.constantFrom('allocate', 'allocate', 'allocate', 'aligned', 'free', 'free', 'shrink', 'trim'),
+    sizeBytes: sizes,
+    alignmentPower: fc.integer({ min: 0, max: 17 }),
+    times: fc.integer({ min: 1, max: 40 }),
+    pick: fc.nat(),
+  }),
+  { maxLength: 30 },
+);
+
+function memoryOf(sizeBytes: number, debug = false): ShardMemory {
+  return new ShardMemory(heapArena(sizeBytes), { debug });
+}
+
+function codeOf(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+  return 'no error';
+}
+
+describe.each([false, true])('ShardMemory, debug %s', (debug) => {
+  it('keeps live blocks disjoint, in bounds, aligned and untouched; the counters add up', () => {
+    fc.assert(
+      fc.property(arenaPages, steps, (pages, sequence) => {
+        const memory = memoryOf(pages * 4096, debug);
+        const initial = memory.stats();
+        const model = new MemoryModel(memory);
+        for (const { kind, sizeBytes, alignmentPower, times, pick } of sequence) {
+          for (let time = 0; time < times; time++) {
+            if (kind === 'allocate') model.allocated(memory.tryAllocate(sizeBytes), sizeBytes, 1);
+            else if (kind === 'free') model.free(pick + time);
+            else if (kind === 'shrink') model.shrink(pick, sizeBytes);
+            else if (kind === 'trim') memory.trimCaches();
+            else {
+              const alignment = 2 ** alignmentPower;
+              if (sizeBytes > 100 * KIB) continue;
+              try {
+                model.allocated(memory.allocateAligned(sizeBytes, alignment), sizeBytes, alignment);
+              } catch (error) {
+                expect(error).toHaveProperty('code', 'SUNSTAR_OUT_OF_MEMORY');
+              }
+            }
+            const stats = memory.stats();
+            expect(stats.usedBytes + stats.freeBytes + stats.wasteBytes).toBe(stats.totalBytes);
+            expect(stats.usedBytes).toBe(model.usedBytes);
+            expect(stats.liveBlocks).toBe(model.liveBlocks);
+          }
+          memory.invariants();
+        }
+        model.verifyAll();
+        model.freeAll();
+        memory.trimCaches();
+        memory.invariants();
+        const { allocations, frees, failedAllocations: _, ...space } = memory.stats();
+        expect(allocations).toBe(frees);
+        expect(initial).toMatchObject(space);
+        expect(memory.availability(memory.maxBlockBytes)).toBe(memory.maxBlockBytes / (pages * 4096));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('serves every size up to the largest block', () => {
+    const memory = memoryOf(4 * MIB, debug);
+    for (let sizeBytes = 1; sizeBytes <= 4 * MIB; sizeBytes = Math.ceil(sizeBytes * 1.07)) {
+      const offset = memory.allocate(sizeBytes);
+      expect(memory.usableSize(offset)).toBeGreaterThanOrEqual(sizeBytes);
+      memory.free(offset);
+    }
+    expect(memory.maxBlockBytes).toBe(4 * MIB);
+    expect(memory.stats()).toMatchObject({ liveBlocks: 0, usedBytes: 0, failedAllocations: 0 });
+  });
+
+  it('gives a block that was used up back to later requests of another size', () => {
+    const memory = memoryOf(MIB, debug);
+    for (const sizeBytes of [32, 4 * KIB, 100, 64 * KIB, 3000, 32]) {
+      const offsets: number[] = [];
+      for (let offset = memory.tryAllocate(sizeBytes); offset >= 0; offset = memory.tryAllocate(sizeBytes)) {
+        offsets.push(offset);
+      }
+      // Everything was given out: nothing of the size is left, and no more is lost than the span tails.
+      expect(memory.availability(sizeBytes)).toBe(0);
+      expect(memory.stats().usedBytes).toBeGreaterThan(0.94 * MIB);
+      for (const offset of offsets) memory.free(offset);
+    }
+    memory.trimCaches();
+    expect(memory.stats().largestFreeBlockBytes).toBe(MIB);
+  });
+
+  it('rejects sizes that are none', () => {
+    const memory = memoryOf(MIB, debug);
+    for (const size of [0, -1, -0, 1.5, 4096.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, -(2 ** 31)]) {
+      for (const action of [
+        () => memory.allocate(size),
+        () => memory.tryAllocate(size),
+        () => memory.allocateAligned(size, 8),
+        () => memory.availability(size),
+      ]) {
+        expect(codeOf(action)).toBe('SUNSTAR_INVALID_SIZE');
+      }
+    }
+    for (const size of ['64', null, undefined, {}] as unknown as number[]) {
+      expect(codeOf(() => memory.allocate(size))).toBe('SUNSTAR_INVALID_SIZE');
+    }
+    memory.invariants();
+  });
+
+  it('rejects alignments that are no power of two', () => {
+    const memory = memoryOf(MIB, debug);
+    for (const alignment of [0, -8, 3, 0.5, 24, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(codeOf(() => memory.allocateAligned(64, alignment))).toBe('SUNSTAR_INVALID_ALIGNMENT');
+    }
+    expect(codeOf(() => memory.allocateAligned(64, 2 * MIB))).toBe('SUNSTAR_OUT_OF_MEMORY');
+  });
+
+  it('rejects every free that is not of a live block, and changes nothing', () => {
+    const memory = memoryOf(MIB, debug);
+    const small = memory.allocate(64);
+    const page = memory.allocate(4 * KIB);
+    const large = memory.allocate(128 * KIB);
+    const freed = [64, 1000, 4 * KIB, 5 * KIB, 128 * KIB, 256 * KIB].map((size) => memory.allocate(size));
+    for (const offset of freed) memory.free(offset);
+    const before = memory.stats();
+    const bad = [
+      ...freed,
+      small + 8,
+      small + 1,
+      page + 8,
+      page + 2 * KIB,
+      large + 4 * KIB,
+      large + 64 * KIB,
+      MIB,
+      MIB + 4096,
+      -8,
+      -1,
+      0.5,
+      small + 0.5,
+      2 ** 32 + small,
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+    ];
+    for (const offset of bad) expect(codeOf(() => memory.free(offset))).toBe('SUNSTAR_INVALID_FREE');
+    for (const offset of bad) {
+      expect(codeOf(() => memory.usableSize(offset))).toBe('SUNSTAR_INVALID_OFFSET');
+      expect(codeOf(() => memory.shrink(offset, 8))).toBe('SUNSTAR_INVALID_OFFSET');
+    }
+    expect(memory.stats()).toEqual(before);
+    memory.invariants();
+    for (const offset of [small, page, large]) memory.free(offset);
+    for (const offset of [small, page, large]) {
+      expect(codeOf(() => memory.free(offset))).toBe('SUNSTAR_INVALID_FREE');
+    }
+    memory.invariants();
+  });
+
+  it('shrinks in place', () => {
+    const memory = memoryOf(MIB, debug);
+    const offset = memory.allocate(512 * KIB);
+    memory.bytes.write('kept', offset);
+    memory.shrink(offset, 70 * KIB);
+    expect(memory.usableSize(offset)).toBe(128 * KIB);
+    memory.shrink(offset, 1);
+    expect(memory.usableSize(offset)).toBe(4 * KIB);
+    expect(memory.bytes.toString('latin1', offset, offset + 4)).toBe('kept');
+    expect(memory.stats().freeBytes).toBe(MIB - 4 * KIB);
+    expect(codeOf(() => memory.shrink(offset, 4097))).toBe('SUNSTAR_INVALID_SIZE');
+    const object = memory.allocate(1000);
+    memory.shrink(object, 10);
+    expect(memory.usableSize(object)).toBe(1024);
+    memory.invariants();
+    memory.free(offset);
+    memory.free(object);
+    memory.trimCaches();
+    expect(memory.stats().largestFreeBlockBytes).toBe(MIB);
+  });
+});
+
+describe('ShardMemory.availability', () => {
+  it('is 1 when all free memory is one block, and says how much of the rest is usable', () => {
+    const memory = memoryOf(MIB);
+    expect(memory.availability(MIB)).toBe(1);
+    expect(memory.availability(MIB + 1)).toBe(0);
+    const pages: number[] = [];
+    for (let page = memory.tryAllocate(4096); page >= 0; page = memory.tryAllocate(4096)) pages.push(page);
+    expect(memory.availability(1)).toBe(0);
+    pages.sort((a, b) => a - b);
+    // Every other page of the lower half, and all of the upper half.
+    for (const [index, page] of pages.entries()) if (index >= 128 || index % 2 === 0) memory.free(page);
+    memory.trimCaches();
+    expect(memory.availability(4096)).toBe(1);
+    expect(memory.availability(8192)).toBeCloseTo(128 / 192);
+    expect(memory.availability(512 * KIB)).toBeCloseTo(128 / 192);
+    expect(memory.availability(512 * KIB + 1)).toBe(0);
+    expect(memory.availability(3000)).toBe(1);
+  });
+
+  it('is 0 exactly when an allocation fails', () => {
+    fc.assert(
+      fc.property(fc.array(sizes, { minLength: 1, maxLength: 300 }), sizes, fc.nat(), (fill, size, seed) => {
+        const memory = memoryOf(300 * 4096);
+        const offsets = fill
+          .map((sizeBytes) => memory.tryAllocate(sizeBytes))
+          .filter((offset) => offset >= 0);
+        for (const [index, offset] of offsets.entries())
+          if ((index * 7 + seed) % 3 === 0) memory.free(offset);
+        memory.trimCaches();
+        const share = memory.availability(size);
+        expect(share).toBeGreaterThanOrEqual(0);
+        expect(share).toBeLessThanOrEqual(1);
+        expect(memory.tryAllocate(size) >= 0).toBe(share > 0);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
