@@ -72,7 +72,7 @@ function appendBytesGrowing(chain: Chain, data: Uint8Array): void {
   try {
     while (done < data.length) {
       let room = tail === null ? 0 : writableBytes(tail);
-      if (tail === null || room === 0) {
+      if (tail === null || room <= 0) {
         tail = growTail(chain, data.length - done);
         room = writableBytes(tail);
       }
@@ -107,7 +107,7 @@ function appendRangeGrowing(chain: Chain, offset: number, length: number): void 
   try {
     while (done < length) {
       let room = tail === null ? 0 : writableBytes(tail);
-      if (tail === null || room === 0) {
+      if (tail === null || room <= 0) {
         tail = growTail(chain, length - done);
         room = writableBytes(tail);
       }
@@ -164,7 +164,7 @@ function appendStringGrowing(chain: Chain, text: string): void {
   try {
     while (needed > 0) {
       let room = tail === null ? 0 : writableBytes(tail);
-      if (tail === null || room === 0) {
+      if (tail === null || room <= 0) {
         tail = growTail(chain, needed);
         room = writableBytes(tail);
       }
@@ -256,14 +256,17 @@ export function takeChain(chain: Chain, other: Chain): void {
 /** Smaller remainders stay with the fragment: giving them back would cost more than they are worth. */
 const SLACK_BYTES_MIN = 4096;
 
-/** The tail is about to become an inner fragment: its unused capacity goes back to the allocator. */
+/**
+ * The tail is about to become an inner fragment: its unused capacity goes back to the allocator, which
+ * shrinks blocks by halves.
+ */
 function giveBackSlack(chain: Chain): void {
   const tail = chain.tail;
   if (tail === null || tail.limit - tail.end < SLACK_BYTES_MIN) return;
   const block = tail.block;
   if (block.references !== 1 || block.sealed || block.owner !== null) return;
-  if (tail.limit !== block.offset + block.capacity) return;
   const used = tail.end - block.offset;
+  if (tail.limit !== block.offset + block.capacity || used * 2 > block.capacity) return;
   chain.pool.memory.shrink(block.offset, used);
   block.capacity = used;
   block.writeEnd = tail.end;

@@ -52,7 +52,7 @@ export function notReservedError(sizeBytes: number): SunstarError {
 
 /** Internal accounting was violated: a defect of this library, never of its caller. */
 export function invariantError(what: string): SunstarError {
-  return new SunstarError('SUNSTAR_INVARIANT_BROKEN', `IOBuf invariant broken: ${what}. Please report it.`);
+  return new SunstarError('SUNSTAR_INVARIANT', `IOBuf invariant broken: ${what}. Please report it.`);
 }
 
 /** Checks an integer argument. */

@@ -22,7 +22,8 @@ export class Fragment {
 }
 
 /**
- * How many bytes may be appended to the fragment in place.
+ * How many bytes may be appended to the fragment in place; −1 when bytes behind its end are somebody else's,
+ * so that not even an append of nothing may move `writeEnd`.
  *
  * If the fragment was trimmed and nobody else refers to the block, the bytes behind its end are nobody's:
  * `writeEnd` moves back to the end and they can be written again.
@@ -31,7 +32,7 @@ export function writableBytes(fragment: Fragment): number {
   const end = fragment.end;
   const block = fragment.block;
   if (block.writeEnd === end) return fragment.limit - end;
-  if (block.references !== 1 || block.sealed) return 0;
+  if (block.references !== 1 || block.sealed) return -1;
   block.writeEnd = end;
   return fragment.limit - end;
 }

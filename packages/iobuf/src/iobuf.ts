@@ -390,7 +390,7 @@ export class IOBuf extends NumberAppender {
     return writeIovecs(chain, tableOffset, maxCount, skipBytes);
   }
 
-  /** Throws `SUNSTAR_INVARIANT_BROKEN` if the buffer contradicts itself. For tests. */
+  /** Throws `SUNSTAR_INVARIANT` if the buffer contradicts itself. For tests. */
   invariants(): void {
     checkChain(this.chain());
   }
