@@ -24,12 +24,14 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
   readonly #network: Network;
   readonly #dispatcher: Dispatcher;
   #local: SocketAddress | undefined;
-  #remote: SocketAddress | undefined;
+  readonly #remote: SocketAddress | undefined;
 
   /** Use `listen` and `connect`. */
   constructor(network: Network, fd: number, limits: ConnectionLimits, stats: ConnectionStats) {
     this.#network = network;
     this.#dispatcher = new Dispatcher(this);
+    // Now, because the kernel forgets it when the peer goes.
+    this.#remote = nameOf(native.peerName(fd));
     this.#transport = new Transport(network, fd, this.#dispatcher, limits, stats);
   }
 
@@ -60,13 +62,13 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
     return this.#transport.sendSide.pendingBytes;
   }
 
-  /** The peer's address; undefined when it was gone before the first question. */
+  /** The peer's address; undefined when it was gone before it was accepted. */
   get remoteAddress(): string | undefined {
-    return this.#remoteName()?.address;
+    return this.#remote?.address;
   }
 
   get remotePort(): number | undefined {
-    return this.#remoteName()?.port;
+    return this.#remote?.port;
   }
 
   /** This side's address. */
@@ -286,12 +288,6 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
 
   #hasDescriptor(): boolean {
     return this.#transport.state < TransportState.Closing;
-  }
-
-  #remoteName(): SocketAddress | undefined {
-    if (this.#remote === undefined && this.#hasDescriptor())
-      this.#remote = nameOf(native.peerName(this.#transport.fd));
-    return this.#remote;
   }
 
   #localName(): SocketAddress | undefined {

@@ -1,0 +1,172 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import net from 'node:net';
+import { IOBuf } from '@sunstar/iobuf';
+import { attach } from '@sunstar/runtime';
+import { type Connection, connect, listen, networkStats, type Receiver } from '@sunstar/zerocopy-net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { nodeClient, readAll, sha256, until } from './support/peer.ts';
+
+const shard = attach({ memory: '64MiB' });
+
+/** Answers with the same bytes; slows the peer down instead of buffering without limit. */
+const echo: Receiver = {
+  onData(connection, offset, length) {
+    connection.output.appendRange(offset, length);
+    connection.flush();
+    if (connection.pendingOutputBytes > 1_000_000) connection.pauseReading();
+  },
+  onDrain(connection) {
+    connection.resumeReading();
+  },
+};
+
+function serveEcho(connection: Connection): void {
+  connection.receiver = echo;
+}
+
+function descriptorCount(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+let usedBytes = 0;
+let descriptors = 0;
+
+/** Memory and descriptors that the package keeps for good exist only after the first connection. */
+async function warmUp(): Promise<void> {
+  await using listener = await listen({ port: 0 }, serveEcho);
+  const client = await nodeClient(listener.port);
+  client.end('x');
+  await readAll(client);
+  await until(() => networkStats().open === 0);
+}
+
+await warmUp();
+await until(() => net.connect !== undefined);
+usedBytes = shard.memory.stats().usedBytes;
+descriptors = descriptorCount();
+
+afterEach(async () => {
+  await until(() => networkStats().open === 0);
+  const { receiveBufferCount, receiveBuffersFree } = networkStats();
+  expect(receiveBuffersFree).toBe(receiveBufferCount);
+  // Idle send tables are kept for the next send: at most 64 of 2 KiB.
+  expect(shard.memory.stats().usedBytes - usedBytes).toBeLessThanOrEqual(64 * 2048);
+  await until(() => descriptorCount() === descriptors);
+});
+
+describe('echo', () => {
+  test('small messages, one after the other', async () => {
+    await using listener = await listen({ port: 0 }, serveEcho);
+    const client = await nodeClient(listener.port);
+    client.setNoDelay();
+    for (const message of ['a', 'hello', 'x'.repeat(4096), 'y'.repeat(4097)]) {
+      client.write(message);
+      let answer = '';
+      while (answer.length < message.length) {
+        const [piece] = (await once(client, 'data')) as [Buffer];
+        answer += piece.toString();
+      }
+      expect(answer).toBe(message);
+    }
+    client.end();
+    await once(client, 'end');
+    await until(() => listener.stats.open === 0);
+    expect(listener.stats.accepted).toBe(1);
+    expect(listener.stats.bytesIn).toBe(1 + 5 + 4096 + 4097);
+    expect(listener.stats.bytesOut).toBe(listener.stats.bytesIn);
+    expect(listener.stats.errors + listener.stats.resets).toBe(0);
+  });
+
+  test('10 MB each way in chunks of any size', async () => {
+    await using listener = await listen({ port: 0 }, serveEcho);
+    const client = await nodeClient(listener.port);
+    const data = randomBytes(10_000_000);
+    const answer = readAll(client);
+    for (let at = 0; at < data.length; ) {
+      const end = Math.min(data.length, at + randomInt(1, 200_000));
+      if (!client.write(data.subarray(at, end))) await once(client, 'drain');
+      at = end;
+    }
+    client.end();
+    expect(sha256(await answer)).toBe(sha256(data));
+  });
+
+  test('10 MB each way without a copy: received buffers are sent back', async () => {
+    await using listener = await listen({ port: 0 }, (connection) => {
+      connection.receiver = {
+        onData(c) {
+          using piece = c.retain();
+          c.output.take(piece);
+          c.flush();
+          if (c.pendingOutputBytes > 1_000_000) c.pauseReading();
+        },
+        onDrain(c) {
+          c.resumeReading();
+        },
+      };
+    });
+    const client = await nodeClient(listener.port);
+    const data = randomBytes(10_000_000);
+    const answer = readAll(client);
+    client.end(data);
+    expect(sha256(await answer)).toBe(sha256(data));
+  });
+
+  test('500 connections at once', async () => {
+    await using listener = await listen({ port: 0 }, serveEcho);
+    const clients = await Promise.all(Array.from({ length: 500 }, () => nodeClient(listener.port)));
+    await until(() => listener.stats.open === 500);
+    await Promise.all(
+      clients.map(async (client, i) => {
+        const data = randomBytes(10_000 + i);
+        const answer = readAll(client);
+        client.write(data.subarray(0, 5000));
+        client.end(data.subarray(5000));
+        expect(sha256(await answer)).toBe(sha256(data));
+      }),
+    );
+    expect(listener.stats.accepted).toBe(500);
+  });
+
+  test('between two connections of our own, with promises on both sides', async () => {
+    await using listener = await listen({ port: 0 }, async (connection) => {
+      for await (const piece of connection) await connection.write(piece);
+    });
+    await using connection = await connect({ port: listener.port });
+    const data = randomBytes(3_000_000);
+    const received: Buffer[] = [];
+    const reading = (async (): Promise<void> => {
+      for await (const piece of connection) received.push(piece.toBuffer());
+    })();
+    for (let at = 0; at < data.length; at += 50_000) await connection.write(data.subarray(at, at + 50_000));
+    connection.end();
+    await reading;
+    expect(sha256(Buffer.concat(received))).toBe(sha256(data));
+    expect(connection.localPort).toBeGreaterThan(0);
+    expect(connection.remotePort).toBe(listener.port);
+    expect(connection.remoteAddress).toBe('127.0.0.1');
+  });
+
+  test('many small fragments leave in order', async () => {
+    await using listener = await listen({ port: 0 }, (connection) => {
+      connection.receiver = {
+        onData(c) {
+          // Each link is a fragment of its own: far more than one send can carry.
+          for (let i = 0; i < 1000; i++) {
+            using piece = IOBuf.from(`${i},`);
+            c.output.link(piece);
+          }
+          c.flush();
+          void c.close();
+        },
+      };
+    });
+    const client = await nodeClient(listener.port);
+    client.write('go');
+    const answer = await readAll(client);
+    client.end();
+    expect(answer.toString()).toBe(Array.from({ length: 1000 }, (_, i) => `${i},`).join(''));
+  });
+});

@@ -1,0 +1,216 @@
+import { type Completion, ERRNO, IORING_CQE_F, IORING_OP, type ShardMemory } from '@sunstar/runtime';
+import type { NetworkShard } from '../../src/network.ts';
+
+/** An operation that was submitted and has not completed. */
+export interface FakeOperation {
+  readonly id: number;
+  readonly completion: Completion;
+  readonly opcode: number;
+  readonly fd: number;
+  /** Sends: the bytes at the time of submission, and where they lie. */
+  readonly ranges: readonly { readonly offset: number; readonly content: Buffer }[];
+  cancelled: boolean;
+}
+
+function check(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new Error(message);
+}
+
+/**
+ * Plays the reactor and the kernel of one socket: operations complete when, and with what, the test
+ * decides. It checks what the kernel would be hurt by: bytes that change while they are being sent,
+ * two sends at once, a descriptor that is closed with operations in flight.
+ */
+export class FakeKernel {
+  readonly shard: NetworkShard;
+  readonly operations = new Map<number, FakeOperation>();
+  /** Everything that sends took, in order. */
+  sent: Buffer[] = [];
+  finSent = false;
+  closes: (() => void)[] = [];
+  closedDescriptors: number[] = [];
+  references = 0;
+  nowMs = 1000;
+  logged = 0;
+
+  readonly #memory: ShardMemory;
+  #deferred: Completion[] = [];
+  #nextId = 1;
+  #ring: DataView = new DataView(new ArrayBuffer(0));
+  #ringEntries = 0;
+  #ringHead = 0;
+
+  constructor(memory: ShardMemory) {
+    this.#memory = memory;
+    const kernel = this;
+    const log = (): void => {
+      this.logged++;
+    };
+    this.shard = {
+      memory,
+      log: { error: log, warn: log, info: log, debug: log } as unknown as NetworkShard['log'],
+      reactor: {
+        get nowMs(): number {
+          return kernel.nowMs;
+        },
+        ref: () => {
+          this.references++;
+        },
+        unref: () => {
+          this.references--;
+        },
+        defer: (task) => {
+          this.#deferred.push(task);
+        },
+        submit: (completion, opcode, fd, address, length) =>
+          this.#submit(completion, opcode, fd, address, length),
+        cancel: (id) => {
+          const operation = this.operations.get(id);
+          if (operation !== undefined) operation.cancelled = true;
+        },
+        closeAndWait: (fd) => this.#close(fd),
+        ring: {
+          registerBufferRing: (_group: number, entries: number) => {
+            const ring = new ArrayBuffer(entries * 16);
+            this.#ring = new DataView(ring);
+            this.#ringEntries = entries;
+            return ring;
+          },
+        } as unknown as NetworkShard['reactor']['ring'],
+        descriptors: {
+          own() {},
+          disown() {},
+          owns: () => false,
+        } as unknown as NetworkShard['reactor']['descriptors'],
+      },
+    };
+  }
+
+  /** Starts over with another socket; the buffer ring stays. */
+  reset(): void {
+    this.operations.clear();
+    this.sent = [];
+    this.finSent = false;
+    this.closes = [];
+    this.closedDescriptors = [];
+  }
+
+  find(opcode: number): FakeOperation | undefined {
+    for (const operation of this.operations.values()) if (operation.opcode === opcode) return operation;
+    return undefined;
+  }
+
+  get send(): FakeOperation | undefined {
+    return this.find(IORING_OP.SEND) ?? this.find(IORING_OP.SENDMSG);
+  }
+
+  /** Runs what was deferred, and what that defers, once each. */
+  tick(): void {
+    const tasks = this.#deferred;
+    this.#deferred = [];
+    for (const task of tasks) task.complete(0, 0);
+  }
+
+  get hasDeferred(): boolean {
+    return this.#deferred.length > 0;
+  }
+
+  complete(operation: FakeOperation, result: number, flags = 0): void {
+    if ((flags & IORING_CQE_F.MORE) === 0) this.operations.delete(operation.id);
+    operation.completion.complete(result, flags);
+  }
+
+  /** Completes the send with at most so many bytes, or an error; checks the bytes. */
+  completeSend(result: number): number {
+    const operation = this.send;
+    if (operation === undefined) return 0;
+    let left = result;
+    for (const { offset, content } of operation.ranges) {
+      const now = this.#memory.bytes.subarray(offset, offset + content.length);
+      check(now.equals(content), 'bytes changed while the kernel was sending them');
+      if (left > 0) {
+        this.sent.push(content.subarray(0, left));
+        left -= Math.min(left, content.length);
+      }
+    }
+    const done = result > 0 ? result - left : result;
+    this.complete(operation, done);
+    return done;
+  }
+
+  /**
+   * Receives pieces of data into provided buffers, all of them before the first completion is seen, as
+   * the kernel does while a tick runs. `more` false ends the receive with the last piece; so does a want
+   * of buffers. Returns how many pieces were received; −1 when no receive is in flight.
+   */
+  receive(pieces: readonly Buffer[], more: boolean): number {
+    const operation = this.find(IORING_OP.RECV);
+    if (operation === undefined) return -1;
+    const completions: { result: number; flags: number }[] = [];
+    for (const data of pieces) {
+      const id = this.#fillBuffer(data);
+      if (id < 0) {
+        completions.push({ result: -ERRNO.ENOBUFS, flags: 0 });
+        break;
+      }
+      const isLast = !more && completions.length === pieces.length - 1;
+      const flags = IORING_CQE_F.BUFFER | (isLast ? 0 : IORING_CQE_F.MORE) | (id << 16);
+      completions.push({ result: data.length, flags });
+    }
+    for (const { result, flags } of completions) this.complete(operation, result, flags);
+    return completions.filter(({ result }) => result > 0).length;
+  }
+
+  #fillBuffer(data: Buffer): number {
+    if (this.#ringHead === this.#ring.getUint16(14, true)) return -1;
+    const at = (this.#ringHead & (this.#ringEntries - 1)) * 16;
+    this.#ringHead = (this.#ringHead + 1) & 0xffff;
+    const address = this.#ring.getUint32(at, true) + this.#ring.getUint32(at + 4, true) * 4294967296;
+    check(data.length <= this.#ring.getUint32(at + 8, true), 'the test delivers more than a buffer holds');
+    this.#memory.bytes.set(data, address - this.#memory.arena.address);
+    return this.#ring.getUint16(at + 12, true);
+  }
+
+  #submit(completion: Completion, opcode: number, fd: number, address: number, length: number): number {
+    check(!this.closedDescriptors.includes(fd), `operation ${opcode} on a closed descriptor`);
+    const id = this.#nextId++;
+    const base = this.#memory.arena.address;
+    const ranges: { offset: number; content: Buffer }[] = [];
+    const take = (offset: number, size: number): void => {
+      check(size > 0, 'an empty range is sent');
+      ranges.push({ offset, content: Buffer.from(this.#memory.bytes.subarray(offset, offset + size)) });
+    };
+    if (opcode === IORING_OP.SEND || opcode === IORING_OP.SENDMSG) {
+      check(this.send === undefined, 'two sends in flight');
+      check(!this.finSent && this.find(IORING_OP.SHUTDOWN) === undefined, 'a send after FIN');
+      const { view } = this.#memory.arena;
+      const word64 = (at: number): number =>
+        view.getUint32(at, true) + view.getUint32(at + 4, true) * 4294967296;
+      if (opcode === IORING_OP.SEND) {
+        take(address - base, length);
+      } else {
+        const header = address - base;
+        const vector = word64(header + 16) - base;
+        for (let i = 0; i < word64(header + 24); i++) {
+          take(word64(vector + i * 16) - base, word64(vector + i * 16 + 8));
+        }
+      }
+    } else if (opcode === IORING_OP.RECV) {
+      check(this.find(IORING_OP.RECV) === undefined, 'two receives in flight');
+    } else {
+      check(opcode === IORING_OP.SHUTDOWN, `unexpected operation ${opcode}`);
+      check(this.send === undefined, 'FIN while a send is in flight');
+    }
+    this.operations.set(id, { id, completion, opcode, fd, ranges, cancelled: false });
+    return id;
+  }
+
+  #close(fd: number): Promise<number> {
+    check(this.operations.size === 0, 'closed with operations in flight');
+    check(!this.closedDescriptors.includes(fd), 'closed twice');
+    this.closedDescriptors.push(fd);
+    return new Promise((resolve) => {
+      this.closes.push(() => resolve(0));
+    });
+  }
+}
