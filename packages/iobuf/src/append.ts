@@ -1,16 +1,7 @@
 import type { Chain } from './chain.js';
-import {
-  advance,
-  growTail,
-  lastCapacity,
-  popBack,
-  pushBack,
-  releaseAll,
-  spliceBack,
-  spliceFront,
-} from './chain.js';
+import { advance, growTail, popBack, pushBack, releaseAll, spliceBack, spliceFront } from './chain.js';
 import { type Fragment, writableBytes } from './fragment.js';
-import { EXACT_COPY_BYTES_MAX, FRAGMENT_SIZE_BYTES_MAX } from './growth.js';
+import { EXACT_COPY_BYTES_MAX, FIRST_COPY_BYTES_MAX, FRAGMENT_SIZE_BYTES_MAX } from './growth.js';
 
 /** Up to this many bytes a loop beats the call of a built-in (about 15 ns). */
 const LOOP_BYTES_MAX = 8;
@@ -208,7 +199,7 @@ export function appendChain(chain: Chain, other: Chain): void {
       const length = end - source.start;
       if (other.pool !== chain.pool) {
         appendBytes(chain, other.bytes.subarray(source.start, end));
-      } else if (length <= lastCapacity(chain) && length < FRAGMENT_SIZE_BYTES_MAX) {
+      } else if (length <= copyLimit(chain)) {
         appendRange(chain, source.start, length);
       } else {
         linkWindow(chain, source, source.start, end);
@@ -219,6 +210,12 @@ export function appendChain(chain: Chain, other: Chain): void {
     rollBack(chain, before, beforeEnd);
     throw error;
   }
+}
+
+/** Fragments up to this size are copied rather than linked. */
+function copyLimit(chain: Chain): number {
+  const capacity = chain.tail === null ? FIRST_COPY_BYTES_MAX : chain.tail.capacity;
+  return Math.min(capacity, FRAGMENT_SIZE_BYTES_MAX - 1);
 }
 
 /** Adds `[start, end)` of a fragment's block as a fragment that appends never extend. */

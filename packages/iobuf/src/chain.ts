@@ -1,6 +1,6 @@
 import { invariantError } from './errors.js';
 import type { Fragment } from './fragment.js';
-import { INITIAL_CAPACITY_BYTES, nextCapacity } from './growth.js';
+import { nextCapacity } from './growth.js';
 import type { Pool } from './pool.js';
 
 /**
@@ -134,10 +134,10 @@ function forgetAll(chain: Chain): void {
   touch(chain);
 }
 
-/** The capacity that the growth rule and the copy-or-link rule go by. */
-export function lastCapacity(chain: Chain): number {
+/** The capacity of the fragment that a growing buffer gets next. */
+export function capacityToAdd(chain: Chain, needBytes: number): number {
   const tail = chain.tail;
-  return tail === null ? INITIAL_CAPACITY_BYTES : tail.capacity;
+  return nextCapacity(tail === null ? needBytes : Math.max(needBytes, tail.capacity));
 }
 
 /**
@@ -147,7 +147,7 @@ export function lastCapacity(chain: Chain): number {
 export function growTail(chain: Chain, needBytes: number): Fragment {
   let fragment = chain.spare;
   if (fragment === null) {
-    fragment = chain.pool.allocateFragment(nextCapacity(Math.max(needBytes, lastCapacity(chain))));
+    fragment = chain.pool.allocateFragment(capacityToAdd(chain, needBytes));
   } else {
     chain.spare = null;
   }

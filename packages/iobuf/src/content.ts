@@ -54,6 +54,16 @@ export function compareChains(a: Chain, b: Chain): number {
   return sign(a.size - b.size);
 }
 
+/** Whether two contents are the same. */
+export function equalChains(a: Chain, b: Chain): boolean {
+  return a.size === b.size && compareChains(a, b) === 0;
+}
+
+/** Whether a content is the same as plain bytes. */
+export function equalBytes(a: Chain, b: Uint8Array): boolean {
+  return a.size === b.length && compareWithBytes(a, b) === 0;
+}
+
 /** Lexicographic order of a content and of plain bytes: −1, 0 or 1. */
 export function compareWithBytes(a: Chain, b: Uint8Array): number {
   let done = 0;

@@ -1,8 +1,8 @@
 /** The largest fragment that an IOBuf allocates; only memory linked from outside may be larger. */
 export const FRAGMENT_SIZE_BYTES_MAX = 131072;
 
-/** The capacity that the growth rule assumes of a buffer without fragments. */
-export const INITIAL_CAPACITY_BYTES = 512;
+/** Up to this size an IOBuf without fragments copies what `appendIOBuf` gives it, instead of linking it. */
+export const FIRST_COPY_BYTES_MAX = 512;
 
 /** Up to this size `copy()` makes one fragment of exactly the size of the content. */
 export const EXACT_COPY_BYTES_MAX = 16384;
@@ -30,7 +30,7 @@ export const GROWTH_TABLE: readonly number[] = [
 
 /**
  * The capacity of the next fragment: the first entry of the growth table that is strictly greater than
- * `aboveBytes`, which is the larger of what is needed and of what the last fragment had.
+ * `aboveBytes`, which is the larger of what is needed and of the last fragment's capacity.
  */
 export function nextCapacity(aboveBytes: number): number {
   for (let i = 0; i < GROWTH_TABLE.length; i++) {

@@ -272,8 +272,10 @@ export class IOBuf extends NumberAppender {
 
   /** Whether the contents are the same; how they are cut into fragments does not matter. */
   equals(other: IOBuf | Uint8Array): boolean {
-    const size = other instanceof IOBuf ? other.sizeBytes : other.length;
-    return this.sizeBytes === size && this.compare(other) === 0;
+    const chain = this.chain();
+    if (other instanceof IOBuf) return content.equalChains(chain, other.chain());
+    if (other instanceof Uint8Array) return content.equalBytes(chain, other);
+    throw invalidArgumentError('other', 'an IOBuf or a Uint8Array', other);
   }
 
   /** −1, 0 or 1 as the content sorts, byte by byte, before, like or behind the other. */

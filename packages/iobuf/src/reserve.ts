@@ -1,7 +1,6 @@
-import { advance, type Chain, dropSpare, lastCapacity, pushBack } from './chain.js';
+import { advance, type Chain, capacityToAdd, dropSpare, pushBack } from './chain.js';
 import { notReservedError } from './errors.js';
 import { writableBytes } from './fragment.js';
-import { nextCapacity } from './growth.js';
 
 /** Finds `sizeBytes` contiguous writable bytes behind the content; returns their arena offset. */
 export function reserve(chain: Chain, sizeBytes: number): number {
@@ -13,7 +12,7 @@ export function reserve(chain: Chain, sizeBytes: number): number {
     let spare = chain.spare;
     if (spare === null || spare.limit - spare.end < sizeBytes) {
       // Not linked before the commit: a chain holds no empty fragment.
-      const larger = chain.pool.allocateFragment(nextCapacity(Math.max(sizeBytes, lastCapacity(chain))));
+      const larger = chain.pool.allocateFragment(capacityToAdd(chain, sizeBytes));
       dropSpare(chain);
       chain.spare = larger;
       spare = larger;
