@@ -121,6 +121,9 @@ describe('numbers', () => {
   });
 });
 
+/** What a read takes, where that does not follow from its argument. */
+const SIZES: Record<string, number> = { u8: 1, peek: 1, u32: 4, grow: 0, seek: 0, indexOf: 0 };
+
 test('every sequence of reads equals a plain byte array', () => {
   const action = fc.record({
     kind: fc.constantFrom(
@@ -148,7 +151,7 @@ test('every sequence of reads equals a plain byte array', () => {
         const cursor = buffer.cursor();
         let at = 0;
         for (const { kind, n } of actions) {
-          const needed = { u8: 1, peek: 1, u32: 4, grow: 0, seek: 0, indexOf: 0 }[kind] ?? n;
+          const needed = SIZES[kind] ?? n;
           const left = bytes.length - at;
           if (needed > left) {
             expectCode(() => act(cursor, kind, n), 'SUNSTAR_UNDERRUN');

@@ -335,7 +335,7 @@ describe('bad input is an error with a code and changes nothing', () => {
       new Uint16Array(2),
       new DataView(new ArrayBuffer(2)),
     ]) {
-      const data = value as unknown as Uint8Array;
+      const data = value as Uint8Array;
       expectCode(() => buffer.append(data), 'SUNSTAR_INVALID_ARGUMENT');
       expectCode(() => buffer.prepend(data), 'SUNSTAR_INVALID_ARGUMENT');
       expectCode(() => buffer.compare(data), 'SUNSTAR_INVALID_ARGUMENT');
