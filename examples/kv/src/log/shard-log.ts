@@ -1,0 +1,440 @@
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { rename, syncDirectory, unlink } from '@sunstar/dma-file';
+import { type Completion, OutOfMemoryError, type ShardContext, SunstarError } from '@sunstar/runtime';
+import type { Entries } from '../store/entries.js';
+import { logStopped } from './errors.js';
+import { segmentName } from './file-names.js';
+import { LogBuffer, type LogTarget } from './log-buffer.js';
+import { type FileIdentity, LogFile, type LogFileListener } from './log-file.js';
+import { FILE_KIND, HEADER_BYTES } from './record.js';
+
+/** When writes reach the device. */
+export type FsyncPolicy = 'always' | 'everysec' | 'no';
+
+/** Someone whose replies wait for the device. */
+export interface DurabilityWaiter {
+  /** Everything up to `position` is durable. Returns whether it waits for more. */
+  durable(position: number): boolean;
+  /** The log has failed: what is not durable yet may never be. It does not wait any more. */
+  durabilityFailed(): void;
+}
+
+/** Someone who writes again when the log has caught up. */
+export interface RoomWaiter {
+  logHasRoom(): void;
+}
+
+export interface ShardLogOptions {
+  readonly directory: string;
+  readonly shardCount: number;
+  readonly epoch: number;
+  readonly fsync: FsyncPolicy;
+  /** Number of the first segment that is written. */
+  readonly number: number;
+}
+
+/** The part of a shard that the log uses. */
+export type LogShard = Pick<ShardContext, 'id' | 'reactor' | 'memory' | 'log'>;
+
+const HOUSEKEEPING_MS = 100;
+const RETRY_MS = 1000;
+/** How old a write may become before it is flushed. `no` leaves it to chance for as long as the kernel would. */
+const FLUSH_MS = { always: 0, everysec: 1000, no: 30_000 } as const;
+/** When more than this is held, clients are slowed down. */
+const BEHIND_BYTES = 64 * 1024;
+const NEXT = 'next.tmp';
+
+/** A file that takes nothing: while one segment is exchanged for the next. */
+const CLOSED: LogTarget = { hasRoom: false, appendRange: () => 0 };
+
+interface Rotation {
+  readonly file: LogFile;
+  readonly resolve: (number: number) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * The append-only log of one shard: makes the changes of its store durable, in order.
+ *
+ * Positions count the bytes of records since the log was opened, across segments. With `always` the log is flushed
+ * whenever something is waiting, one flush at a time, so that all writes that come while the device is busy share
+ * the next one.
+ *
+ * When a write fails (the disk is full), writes are refused, and the bytes stay in memory and are tried again every
+ * second. When fdatasync fails, nothing that the kernel says about the file can be relied on any more: writes are
+ * refused until a restart has read what is there. Reading goes on in both cases.
+ */
+export class ShardLog implements Completion, LogFileListener {
+  readonly buffer: LogBuffer;
+  readonly fsync: FsyncPolicy;
+  readonly #shard: LogShard;
+  readonly #options: ShardLogOptions;
+  readonly #timer: NodeJS.Timeout;
+  #durabilityWaiters: DurabilityWaiter[] = [];
+  #roomWaiters: RoomWaiter[] = [];
+  #file: LogFile;
+  #target: LogTarget;
+  /** Position that belongs to the beginning of #file. */
+  #fileStart = -HEADER_BYTES;
+  /** Position that the records in #file reach at most: known once it is sealed. */
+  #fileEnd: number = Number.POSITIVE_INFINITY;
+  /** Records in #file. */
+  #records = 0;
+  #committed = 0;
+  #durable = 0;
+  /** What has been asked to be durable. */
+  #wanted = 0;
+  #isScheduled = false;
+  #isBehind = false;
+  #isAwaitingRoom = false;
+  #flushedAtMs: number;
+  #retryAtMs = 0;
+  #failure: SunstarError | null = null;
+  #isFatal = false;
+  #rotation: Rotation | null = null;
+  #sealedBytes = 0;
+  #isClosing = false;
+
+  private constructor(shard: LogShard, entries: Entries, options: ShardLogOptions, file: LogFile) {
+    this.#shard = shard;
+    this.#options = options;
+    this.#file = file;
+    this.#target = file.appender;
+    file.listener = this;
+    this.fsync = options.fsync;
+    this.buffer = new LogBuffer(shard.memory, entries);
+    this.buffer.seed = file.seed;
+    this.#flushedAtMs = shard.reactor.nowMs;
+    this.#timer = setInterval(() => this.#housekeeping(), HOUSEKEEPING_MS);
+  }
+
+  /** Begins the segment with the number of the options. */
+  static async open(shard: LogShard, entries: Entries, options: ShardLogOptions): Promise<ShardLog> {
+    const file = await createSegment(shard, options, options.number);
+    try {
+      await nameSegment(options.directory, options.number);
+      return new ShardLog(shard, entries, options, file);
+    } catch (error) {
+      await file.appender.close().catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Position behind the last record. */
+  get committed(): number {
+    return this.#committed;
+  }
+
+  /** Position up to which everything survives a power cut. */
+  get durable(): number {
+    return this.#durable;
+  }
+
+  /** Bytes of the segments that were written since the log was opened, or since {@link forgetSealed}. */
+  get sizeBytes(): number {
+    return this.#sealedBytes + this.#file.sizeBytes + this.buffer.heldBytes;
+  }
+
+  /** All segments but the current one have been removed. */
+  forgetSealed(): void {
+    this.#sealedBytes = 0;
+  }
+
+  /** Number of the segment that is being written. */
+  get number(): number {
+    return this.#file.number;
+  }
+
+  /** Why no write is accepted; null when writes are. */
+  get failure(): SunstarError | null {
+    return this.#failure;
+  }
+
+  /** Whether writers should wait: see {@link awaitRoom}. */
+  get isBehind(): boolean {
+    return this.#isBehind;
+  }
+
+  /** Flushes and bytes written, for statistics. */
+  get stats(): { readonly syncs: number; readonly writtenBytes: number } {
+    return this.#file.appender.stats;
+  }
+
+  /** Ends the record of a command. Returns the position that it is durable at; 0 when it has changed nothing. */
+  endCommand(): number {
+    const { buffer } = this;
+    const recordBytes = buffer.endRecord();
+    if (recordBytes === 0) return 0;
+    this.#records++;
+    this.#committed += recordBytes;
+    if (this.fsync === 'always') {
+      if (!this.#isScheduled) this.#schedule();
+      if (buffer.isFilling) this.#drain();
+    } else if (buffer.isFilling) this.#drain();
+    return this.#committed;
+  }
+
+  /** Calls back as the log becomes durable. A waiter is added once at a time. */
+  awaitDurable(waiter: DurabilityWaiter): void {
+    this.#durabilityWaiters.push(waiter);
+  }
+
+  /** Calls back once, when {@link isBehind} has become false. */
+  awaitRoom(waiter: RoomWaiter): void {
+    this.#roomWaiters.push(waiter);
+  }
+
+  /** Resolves when all that is committed now is durable. */
+  flush(): Promise<void> {
+    const position = this.#committed;
+    if (this.#durable >= position) return Promise.resolve();
+    if (this.#failure !== null) return Promise.reject(logStopped(this.#failure));
+    return new Promise((resolve, reject) => {
+      this.awaitDurable({
+        durable(reached) {
+          if (reached < position) return true;
+          resolve();
+          return false;
+        },
+        durabilityFailed: () => reject(this.#failure === null ? undefined : logStopped(this.#failure)),
+      });
+      this.#want(position);
+    });
+  }
+
+  /**
+   * Ends the current segment and goes on in a new one.
+   *
+   * @returns Number of the new segment: all earlier records are in segments before it, and durable.
+   */
+  async rotate(): Promise<number> {
+    if (this.#rotation !== null)
+      throw new SunstarError('SUNSTAR_INVARIANT', 'ShardLog: it is being rotated already.');
+    if (this.#failure !== null) throw logStopped(this.#failure);
+    const file = await createSegment(this.#shard, this.#options, this.#file.number + 1);
+    return new Promise((resolve, reject) => {
+      this.#rotation = { file, resolve, reject };
+      this.#drain();
+    });
+  }
+
+  /** Flushes, marks the log as complete and closes it. Nothing may be reported to it any more. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    clearInterval(this.#timer);
+    try {
+      await this.flush();
+      this.#fileEnd = this.#committed;
+      this.#file.appendSeal(this.#records);
+    } finally {
+      await this.#file.appender.close();
+      this.buffer.dispose();
+    }
+  }
+
+  /** The deferred step at the end of a tick. */
+  complete(): void {
+    this.#isScheduled = false;
+    this.#want(this.#committed);
+  }
+
+  flushed(file: LogFile, sizeBytes: number): void {
+    if (file !== this.#file) return;
+    // The seal at the end of a segment is no record.
+    this.#setDurable(Math.min(this.#fileStart + sizeBytes, this.#fileEnd));
+    if (this.#failure !== null && !this.#isFatal) this.#checkRecovered();
+    // With `always`, what came meanwhile follows at once.
+    if (this.#wanted > this.#durable || !this.#isEmpty) this.#drain();
+  }
+
+  failed(file: LogFile, error: SunstarError): void {
+    if (file === this.#file) this.#fail(error, error.code === 'SUNSTAR_APPENDER_POISONED');
+  }
+
+  get #isEmpty(): boolean {
+    return this.buffer.heldBytes === 0;
+  }
+
+  #schedule(): void {
+    this.#isScheduled = true;
+    this.#shard.reactor.defer(this);
+  }
+
+  #want(position: number): void {
+    this.#wanted = Math.max(this.#wanted, position);
+    this.#drain();
+  }
+
+  /** Hands what is held to the file, and asks for a flush if someone wants one. */
+  #drain(): void {
+    let isEmpty = false;
+    try {
+      isEmpty = this.buffer.drainTo(this.#target);
+    } catch (error) {
+      this.#appendFailed(error);
+    }
+    if (isEmpty) {
+      if (this.#isBehind) this.#caughtUp();
+      if (this.#wanted > this.#durable && this.#target !== CLOSED) this.#file.appender.requestFlush();
+      if (this.#rotation !== null && this.#target !== CLOSED) this.#switch(this.#rotation);
+      return;
+    }
+    this.#isBehind = this.buffer.heldBytes > BEHIND_BYTES;
+    if (this.#isAwaitingRoom || this.#failure !== null || this.#target === CLOSED) return;
+    this.#isAwaitingRoom = true;
+    const again = (): void => {
+      this.#isAwaitingRoom = false;
+      this.#drain();
+    };
+    // A file that cannot be written says so by failed().
+    this.#file.appender.waitForRoom().then(again, () => {
+      this.#isAwaitingRoom = false;
+    });
+  }
+
+  /** The file has not taken what is held; it stays in memory. */
+  #appendFailed(error: unknown): void {
+    // Memory comes back as writes complete; the housekeeping tries again.
+    if (error instanceof OutOfMemoryError) return;
+    if (!(error instanceof SunstarError)) throw error;
+    this.#fail(error, false);
+  }
+
+  #fail(error: SunstarError, isFatal: boolean): void {
+    if (this.#failure === null)
+      this.#shard.log.error({ err: error }, 'the log cannot be written: writes are refused');
+    this.#failure = error;
+    this.#isFatal ||= isFatal;
+    this.#retryAtMs = this.#shard.reactor.nowMs + RETRY_MS;
+    const waiters = this.#durabilityWaiters;
+    this.#durabilityWaiters = [];
+    for (const waiter of waiters) waiter.durabilityFailed();
+    if (this.#isBehind) this.#caughtUp();
+    // One that has begun goes on when the log is written again.
+    if (this.#rotation === null || this.#target === CLOSED) return;
+    this.#rotation.reject(logStopped(error));
+    this.#abandon(this.#rotation.file);
+    this.#rotation = null;
+  }
+
+  #retry(): void {
+    this.#retryAtMs = this.#shard.reactor.nowMs + RETRY_MS;
+    this.#file.appender.retry();
+    this.#wanted = this.#committed;
+    this.#drain();
+    this.#checkRecovered();
+  }
+
+  #checkRecovered(): void {
+    const { appender } = this.#file;
+    if (appender.failure !== null || !this.#isEmpty || this.#durable < this.#committed) return;
+    this.#failure = null;
+    this.#shard.log.info('the log is written again: writes are accepted');
+  }
+
+  #setDurable(position: number): void {
+    this.#durable = position;
+    this.#flushedAtMs = this.#shard.reactor.nowMs;
+    const waiters = this.#durabilityWaiters;
+    let kept = 0;
+    // Waiters that are added meanwhile come behind these and are kept.
+    for (let i = 0; i < waiters.length; i++) {
+      const waiter = waiters[i];
+      if (waiter.durable(position)) waiters[kept++] = waiter;
+    }
+    waiters.length = kept;
+  }
+
+  #caughtUp(): void {
+    this.#isBehind = false;
+    const waiters = this.#roomWaiters;
+    this.#roomWaiters = [];
+    for (const waiter of waiters) waiter.logHasRoom();
+  }
+
+  #housekeeping(): void {
+    const { nowMs } = this.#shard.reactor;
+    if (this.#failure !== null) {
+      if (!this.#isFatal && nowMs >= this.#retryAtMs) this.#retry();
+    } else if (this.#committed > this.#durable && nowMs - this.#flushedAtMs >= FLUSH_MS[this.fsync]) {
+      this.#want(this.#committed);
+    } else if (!this.#isEmpty) this.#drain();
+    if (this.#committed === this.#durable) this.#flushedAtMs = nowMs;
+  }
+
+  /** Everything is in the file: seals it and goes on in the next one. */
+  #switch(rotation: Rotation): void {
+    const old = this.#file;
+    try {
+      old.appendSeal(this.#records);
+    } catch (error) {
+      // No room at the moment: the next drain tries again.
+      if (!(error instanceof SunstarError)) throw error;
+      if (!(error instanceof OutOfMemoryError) && error.code !== 'SUNSTAR_APPENDER_FULL')
+        this.#fail(error, false);
+      return;
+    }
+    this.#target = CLOSED;
+    this.#records = 0;
+    this.buffer.seed = rotation.file.seed;
+    const position = this.#committed;
+    this.#fileEnd = position;
+    this.#finish(old, rotation.file).then(
+      () => {
+        this.#sealedBytes += old.sizeBytes;
+        this.#file = rotation.file;
+        this.#fileStart = position - HEADER_BYTES;
+        this.#fileEnd = Number.POSITIVE_INFINITY;
+        this.#target = rotation.file.appender;
+        this.#rotation = null;
+        rotation.file.listener = this;
+        this.#setDurable(position);
+        rotation.resolve(rotation.file.number);
+        this.#drain();
+        if (this.#failure !== null && !this.#isFatal) this.#checkRecovered();
+      },
+      (error: unknown) => {
+        // What the old segment holds is uncertain, or the new one has no name.
+        this.#rotation = null;
+        this.#fail(logStopped(error as SunstarError), true);
+        rotation.reject(error);
+        this.#abandon(rotation.file);
+      },
+    );
+  }
+
+  /** Makes a sealed segment durable, however long the disk is full, and gives the next one its name. */
+  async #finish(old: LogFile, next: LogFile): Promise<void> {
+    for (let isFlushed = false; !isFlushed; ) {
+      try {
+        await old.appender.flush();
+        isFlushed = true;
+      } catch (error) {
+        if (this.#isFatal || this.#isClosing) throw error;
+        await delay(RETRY_MS);
+      }
+    }
+    await old.appender.close();
+    await nameSegment(this.#options.directory, next.number);
+  }
+
+  #abandon(file: LogFile): void {
+    const forget = async (): Promise<void> => {
+      await file.appender.close().catch(() => {});
+      await unlink(path.join(this.#options.directory, NEXT)).catch(() => {});
+    };
+    void forget();
+  }
+}
+
+function createSegment(shard: LogShard, options: ShardLogOptions, number: number): Promise<LogFile> {
+  const { directory, shardCount, epoch } = options;
+  const identity: FileIdentity = { kind: FILE_KIND.SEGMENT, shard: shard.id, shardCount, epoch, number };
+  return LogFile.create(shard.memory, path.join(directory, NEXT), identity);
+}
+
+async function nameSegment(directory: string, number: number): Promise<void> {
+  await rename(path.join(directory, NEXT), path.join(directory, segmentName(number)));
+  await syncDirectory(directory);
+}
