@@ -6,7 +6,11 @@
  * {@link IOBuf.adopt}. It must not throw.
  */
 export interface BlockOwner {
-  /** @param offset - The block's offset in the arena, as given to `adopt`. */
+  /**
+   * Takes the block back.
+   *
+   * @param offset - The block's offset in the arena, as given to `adopt`.
+   */
   release(offset: number): void;
 }
 

@@ -27,7 +27,8 @@ import { shareInto, trimBack, trimFront } from './window.js';
  *   every method throws `SUNSTAR_IOBUF_DISPOSED`, except another dispose, which does nothing.
  * - **Sharing.** A share sees the same bytes without a copy. An append or a trim never changes what a share
  *   sees, whoever does it.
- * - **Shard.** A buffer belongs to the thread whose memory it lies in, and is not thread-safe.
+ * - **Shard.** A buffer belongs to the thread whose memory it lies in, and is not thread-safe. Where two
+ *   buffers meet that lie in different memories, content is copied, never linked.
  * - **Arguments.** Sizes and positions are integers; what lies outside of the content throws
  *   `SUNSTAR_OUT_OF_RANGE` and changes nothing.
  */
@@ -82,6 +83,7 @@ export class IOBuf extends NumberAppender {
     return this.chain().size;
   }
 
+  /** Whether there is no content. */
   get isEmpty(): boolean {
     return this.chain().size === 0;
   }
@@ -110,8 +112,7 @@ export class IOBuf extends NumberAppender {
   /**
    * Adds the content of another buffer, fragment by fragment, in the cheapest way: a fragment that is not
    * larger than the capacity of this buffer's last one (512 bytes if there is none) is copied, a larger one
-   * is linked without a copy. `other` stays as it is, and its owner's; it may be this buffer. Content
-   * of another shard memory is always copied.
+   * is linked without a copy. `other` stays as it is, and its owner's; it may be this buffer.
    */
   appendIOBuf(other: IOBuf): this {
     appending.appendChain(this.chain(), other.chain());
