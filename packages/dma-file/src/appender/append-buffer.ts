@@ -99,7 +99,7 @@ export class AppendBuffer {
 
   /**
    * Starts over at a file position, with nothing buffered. When the position is inside of a page, `chunk`
-   * begins with that page, zeros after the position; the buffer takes over its pin. Otherwise it is null.
+   * begins with that page; the buffer takes over its pin. Otherwise it is null.
    */
   restart(position: number, chunk: Chunk | null): void {
     this.release();

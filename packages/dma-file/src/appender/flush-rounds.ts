@@ -98,7 +98,7 @@ export class FlushRounds {
     return this.#requests;
   }
 
-  /** Syncs that were started, durable writes included. */
+  /** Syncs that ended, durable writes included. */
   get syncs(): number {
     return this.#syncs;
   }
@@ -140,7 +140,6 @@ export class FlushRounds {
     // A sync covers whatever is written when it starts, which may be more than the round asked for.
     this.#roundEnd = this.#queue.stable;
     this.#round = ROUND.syncing;
-    this.#syncs++;
     this.#target.submitSync(this.#synced);
   }
 
@@ -179,12 +178,12 @@ export class FlushRounds {
     this.#round = ROUND.writing;
     this.#roundEnd = this.#buffer.appended;
     const extent = this.#buffer.seal();
+    // A durable write speaks for its own bytes only, so everything before them must be flushed.
     this.#isDurableWrite =
-      extent !== null && extent.startBytes === this.#flushed && this.#queue.canPushAlone(extent);
+      extent !== null && extent.startBytes === this.#flushed && this.#queue.canPushDurable(extent);
     if (extent === null) {
       this.writesProgressed();
     } else if (this.#isDurableWrite) {
-      this.#syncs++;
       this.#queue.pushDurable(extent);
     } else {
       this.#queue.push(extent);
@@ -195,12 +194,14 @@ export class FlushRounds {
     if (result >= 0) {
       this.#finish();
     } else {
+      this.#syncs++;
       this.#round = ROUND.idle;
       this.#listener.syncFailed(result);
     }
   }
 
   #finish(): void {
+    this.#syncs++;
     const offset = this.#roundEnd;
     this.#averageBytes += (offset - this.#flushed - this.#averageBytes) / 8;
     this.#flushed = offset;
@@ -226,7 +227,7 @@ export class FlushRounds {
       if (waiter.offset <= last) fail('waiters are out of order or were not answered');
       last = waiter.offset;
     }
-    if (last > this.#wanted) fail('a waiter is not covered by any request');
+    if (this.#waiters.length > 0 && last > this.#wanted) fail('a waiter is not covered by any request');
     if (this.#wanted > this.#flushed && this.#round === ROUND.idle && !this.#isHalted) {
       fail('a flush is due, but no round runs');
     }

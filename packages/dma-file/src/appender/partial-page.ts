@@ -5,15 +5,15 @@ import type { AppendTarget } from './append-target.js';
 import type { Chunk, ChunkPool } from './chunk-pool.js';
 
 /**
- * Reads the page that a file position lies in to the start of a chunk and clears what follows the position;
- * null at a page boundary. The pin of the chunk is the caller's.
+ * Reads the page that a file position lies in to the start of a chunk; null at a page boundary. The pin of the
+ * chunk is the caller's.
  */
 export async function loadPartialPage(
   target: AppendTarget,
   pool: ChunkPool,
   position: number,
 ): Promise<Chunk | null> {
-  const { memory, pageBytes, path } = target;
+  const { pageBytes, path } = target;
   const partial = position % pageBytes;
   if (partial === 0) return null;
   const chunk = pool.acquire();
@@ -23,7 +23,6 @@ export async function loadPartialPage(
       target.submitRead(done, from, chunk.memoryOffset, pageBytes),
     );
     if (read < partial) throw rangeError('The file size', from + read, `at least ${position} bytes`);
-    memory.bytes.fill(0, chunk.memoryOffset + partial, chunk.memoryOffset + pageBytes);
     return chunk;
   } catch (error) {
     pool.unpin(chunk);

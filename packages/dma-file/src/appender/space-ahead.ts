@@ -1,4 +1,4 @@
-import { type Completion, ERRNO, SunstarError } from '@sunstar/runtime';
+import { type Completion, ERRNO, OutOfMemoryError, SunstarError } from '@sunstar/runtime';
 import { alignDown, alignUp } from '../alignment.js';
 import type { AppendTarget } from './append-target.js';
 import type { Chunk, ChunkPool } from './chunk-pool.js';
@@ -153,13 +153,23 @@ export class SpaceAhead {
       this.#releaseZeros();
       return;
     }
-    if (this.#zeros === null) {
-      this.#zeros = this.#pool.acquire();
-      this.#target.memory.bytes.fill(0, this.#zeros.memoryOffset, this.#zeros.memoryOffset + chunkBytes);
-    }
+    this.#zeros ??= this.#acquireZeros();
+    if (this.#zeros === null) return;
     this.#zeroEnd = end;
     this.#queue.hold(from, end);
     this.#target.submitWrite(this.#zeroing, from, this.#zeros.memoryOffset, end - from);
+  }
+
+  /** A chunk of zeros, or null while memory is short: writing ahead can wait. */
+  #acquireZeros(): Chunk | null {
+    try {
+      const chunk = this.#pool.acquire();
+      this.#target.memory.bytes.fill(0, chunk.memoryOffset, chunk.memoryOffset + this.#options.chunkBytes);
+      return chunk;
+    } catch (error) {
+      if (error instanceof OutOfMemoryError) return null;
+      throw error;
+    }
   }
 
   #zeroingCompleted(result: number): void {

@@ -95,12 +95,12 @@ export class WriteQueue implements ExtentListener {
     this.pump();
   }
 
-  /** Whether an extent pushed now would be written at once, with everything before it written. */
-  canPushAlone(extent: Extent): boolean {
-    return this.#extents.length === 0 && !this.#isHalted && !this.#isHeld(extent);
+  /** Whether an extent that follows only written ones could be dispatched at once. */
+  canPushDurable(extent: Extent): boolean {
+    return !this.#isHeld(extent);
   }
 
-  /** Adds an extent and makes it durable with its own write; only after `canPushAlone`. */
+  /** Adds an extent and makes it durable with its own write; only after `canPushDurable`. */
   pushDurable(extent: Extent): void {
     this.#extents.push(extent);
     extent.state = EXTENT_STATE.inFlight;

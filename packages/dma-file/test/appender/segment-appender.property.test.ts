@@ -1,0 +1,378 @@
+import { OutOfMemoryError } from '@sunstar/runtime';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Extent } from '../../src/appender/extent.js';
+import type { SegmentAppenderOptions } from '../../src/appender/options.js';
+import { SegmentAppender } from '../../src/appender/segment-appender.js';
+import { byteAt, EIO, ENOSPC, ManualTarget, type Parked, randomOf, settle } from './manual-target.js';
+
+const OPTIONS: SegmentAppenderOptions = {
+  chunkBytes: 256,
+  maxBufferedBytes: 768,
+  maxWritesInFlight: 3,
+  allocationStepBytes: 1024,
+  zeroAheadBytes: 768,
+  zeroAheadMaxFlushBytes: 600,
+};
+
+type Action =
+  | { readonly kind: 'append'; readonly size: number; readonly fromArena: boolean }
+  | { readonly kind: 'flush' }
+  | { readonly kind: 'request' }
+  | { readonly kind: 'waitForRoom' }
+  | { readonly kind: 'exhaust'; readonly allowed: number }
+  | { readonly kind: 'complete'; readonly which: number }
+  | { readonly kind: 'completeMany'; readonly count: number }
+  | { readonly kind: 'powerCut'; readonly seed: number }
+  | { readonly kind: 'truncate'; readonly share: number }
+  | { readonly kind: 'fail'; readonly which: number; readonly error: number };
+
+const append = fc.record({
+  kind: fc.constant('append' as const),
+  size: fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 0, max: 700 }), fc.constantFrom(64, 256)),
+  fromArena: fc.boolean(),
+});
+const complete = fc.record({ kind: fc.constant('complete' as const), which: fc.nat(50) });
+const completeMany = fc.record({
+  kind: fc.constant('completeMany' as const),
+  count: fc.integer({ min: 2, max: 12 }),
+});
+const ordinary: fc.Arbitrary<Action>[] = [
+  append,
+  append,
+  complete,
+  complete,
+  completeMany,
+  completeMany,
+  fc.constant({ kind: 'flush' as const }),
+  fc.constant({ kind: 'request' as const }),
+  fc.constant({ kind: 'waitForRoom' as const }),
+  fc.record({ kind: fc.constant('powerCut' as const), seed: fc.nat() }),
+];
+const truncate: fc.Arbitrary<Action> = fc.record({
+  kind: fc.constant('truncate' as const),
+  share: fc.double({ min: 0, max: 1, noNaN: true }),
+});
+const exhaust: fc.Arbitrary<Action> = fc.record({
+  kind: fc.constant('exhaust' as const),
+  allowed: fc.constantFrom(0, 1, 2, 3, 100),
+});
+const fail: fc.Arbitrary<Action> = fc.record({
+  kind: fc.constant('fail' as const),
+  which: fc.nat(50),
+  error: fc.constantFrom(ENOSPC, EIO),
+});
+
+/** The code with which an appender stops when an operation fails; undefined when it goes on. */
+function failureCode(operation: Parked, error: number): string | undefined {
+  if (operation.kind === 'sync') return 'SUNSTAR_APPENDER_POISONED';
+  // Space ahead is a help, not a need.
+  if (operation.kind !== 'write' || !(operation.completion instanceof Extent)) return undefined;
+  if (error === ENOSPC) return 'SUNSTAR_ENOSPC';
+  return operation.isDurable ? 'SUNSTAR_APPENDER_POISONED' : 'SUNSTAR_EIO';
+}
+
+/** Runs actions on an appender beside a plain array of bytes, and checks both after every one. */
+class Run {
+  readonly target = new ManualTarget();
+  readonly random = randomOf(42);
+  readonly model: number[] = [];
+  readonly rooms: { offset: number; promise: Promise<void>; isSettled: boolean }[] = [];
+  readonly flushes: { offset: number; promise: Promise<void>; isSettled: boolean }[] = [];
+  appender!: SegmentAppender;
+  generation = 0;
+  flushedSeen = 0;
+  callbackSeen = 0;
+  stableSeen = 0;
+  isTruncating = false;
+  arenaBlock = 0;
+
+  async open(): Promise<void> {
+    const opening = SegmentAppender.open(this.target, {
+      ...OPTIONS,
+      onFlushed: (offset) => {
+        expect(offset).toBeGreaterThanOrEqual(this.callbackSeen);
+        this.callbackSeen = offset;
+      },
+    });
+    await this.drainUntil(opening);
+    this.appender = await opening;
+    this.arenaBlock = this.target.memory.real.allocate(1024);
+  }
+
+  async step(action: Action): Promise<void> {
+    const { target, appender } = this;
+    switch (action.kind) {
+      case 'append':
+        this.append(action.size, action.fromArena);
+        break;
+      case 'flush':
+        this.flush();
+        break;
+      case 'request':
+        appender.requestFlush();
+        break;
+      case 'exhaust':
+        target.memory.allowed = action.allowed;
+        break;
+      case 'waitForRoom':
+        this.waitForRoom();
+        break;
+      case 'complete':
+        if (target.parked.length > 0) target.complete(action.which % target.parked.length);
+        break;
+      case 'completeMany':
+        for (let i = 0; i < action.count && target.parked.length > 0; i++) {
+          target.complete(Math.floor(this.random() * target.parked.length));
+          await settle();
+        }
+        break;
+      case 'powerCut':
+        this.checkPowerCut(randomOf(action.seed));
+        break;
+      case 'truncate':
+        this.truncate(Math.floor(action.share * this.model.length));
+        break;
+      case 'fail': {
+        const index = action.which % Math.max(1, target.parked.length);
+        const operation = target.parked[index];
+        if (operation === undefined || operation.kind === 'defer') break;
+        const before = appender.failure;
+        target.complete(index, action.error);
+        if (before === null) expect(this.appender.failure?.code).toBe(failureCode(operation, action.error));
+        break;
+      }
+    }
+    await settle();
+    this.check();
+  }
+
+  append(size: number, fromArena: boolean): void {
+    const { appender, model } = this;
+    const bytes = Buffer.from(
+      Array.from({ length: size }, (_, i) => byteAt(model.length + i, this.generation)),
+    );
+    if (!appender.hasRoom) {
+      if (size > 0) expect(() => appender.append(bytes)).toThrow();
+      expect(appender.appended).toBe(model.length);
+      return;
+    }
+    let end: number;
+    try {
+      if (fromArena) {
+        bytes.copy(this.target.memory.bytes, this.arenaBlock);
+        end = appender.appendRange(this.arenaBlock, size);
+      } else {
+        end = appender.append(bytes);
+        // The caller's bytes are the caller's again.
+        bytes.fill(0xdd);
+      }
+    } catch (error) {
+      // All or nothing.
+      expect(error).toBeInstanceOf(OutOfMemoryError);
+      expect(appender.appended).toBe(model.length);
+      return;
+    }
+    for (let i = 0; i < size; i++) model.push(byteAt(model.length, this.generation));
+    expect(end).toBe(model.length);
+  }
+
+  flush(): void {
+    const flush = { offset: this.model.length, isSettled: false, promise: Promise.resolve() };
+    flush.promise = this.appender.flush().then(
+      (flushed) => {
+        flush.isSettled = true;
+        expect(flushed).toBeGreaterThanOrEqual(flush.offset);
+        if (!this.isTruncating) this.checkPowerCut(this.random);
+      },
+      (error: unknown) => {
+        flush.isSettled = true;
+        expect(this.appender.failure ?? 'no failure').toBe(error);
+      },
+    );
+    this.flushes.push(flush);
+  }
+
+  waitForRoom(): void {
+    const waiter = { offset: Number.POSITIVE_INFINITY, isSettled: false, promise: Promise.resolve() };
+    waiter.promise = this.appender.waitForRoom().then(
+      () => {
+        waiter.isSettled = true;
+        expect(this.appender.hasRoom).toBe(true);
+      },
+      () => {
+        waiter.isSettled = true;
+        expect(this.appender.failure).not.toBeNull();
+      },
+    );
+    this.rooms.push(waiter);
+  }
+
+  truncate(size: number): void {
+    if (this.isTruncating) return;
+    this.isTruncating = true;
+    const promise = this.appender.truncate(size).then(
+      () => {
+        this.model.length = size;
+        this.generation++;
+        this.flushedSeen = size;
+        this.callbackSeen = size;
+        this.stableSeen = size;
+        this.isTruncating = false;
+        expect(this.appender.appended).toBe(size);
+        expect(this.appender.flushed).toBe(size);
+      },
+      () => {
+        this.isTruncating = false;
+        expect(this.appender.failure).not.toBeNull();
+      },
+    );
+    this.flushes.push({ offset: 0, isSettled: true, promise });
+  }
+
+  check(): void {
+    const { appender, target, model } = this;
+    appender.invariants();
+    if (this.isTruncating) return;
+    const { flushed, stable, appended } = appender;
+    expect(appended).toBe(model.length);
+    expect(flushed).toBeGreaterThanOrEqual(this.flushedSeen);
+    expect(stable).toBeGreaterThanOrEqual(this.stableSeen);
+    this.flushedSeen = flushed;
+    this.stableSeen = stable;
+    expect(this.firstDifference(target.content, stable)).toBe(-1);
+    // Whoever reads the file after a crash finds zeros behind the log.
+    expect(target.isZeroFrom(appended)).toBe(true);
+    expect(appender.stats.syncs).toBeLessThanOrEqual(appender.stats.flushes);
+    if (appender.hasRoom) expect(this.rooms.every((room) => room.isSettled)).toBe(true);
+    for (const flush of this.flushes) {
+      if (flush.offset <= flushed && appender.failure === null) expect(flush.isSettled).toBe(true);
+    }
+  }
+
+  checkPowerCut(random: () => number): void {
+    if (this.isTruncating) return;
+    expect(this.firstDifference(this.target.afterPowerCut(random), this.appender.flushed)).toBe(-1);
+  }
+
+  firstDifference(content: Buffer, end: number): number {
+    for (let i = 0; i < end; i++) if (content[i] !== this.model[i]) return i;
+    return -1;
+  }
+
+  /** Completes what is parked, in random order, until the promise settles. */
+  async drainUntil(promise: Promise<unknown>): Promise<void> {
+    let isSettled = false;
+    const done = (): void => {
+      isSettled = true;
+    };
+    promise.then(done, done);
+    for (let i = 0; i < 2000; i++) {
+      await settle();
+      if (isSettled) return;
+      const { parked } = this.target;
+      if (parked.length === 0) throw new Error('stuck: nothing is in flight and the promise is pending');
+      this.target.complete(Math.floor(this.random() * parked.length));
+    }
+    throw new Error('the promise does not settle');
+  }
+
+  async close(): Promise<void> {
+    const { appender, target } = this;
+    // Appends that fill the buffer must not wait for a flush that nobody asked for.
+    await this.drainUntil(Promise.all(this.rooms.map((room) => room.promise)));
+    const closing = appender.close();
+    await this.drainUntil(closing);
+    if (appender.failure === null) {
+      await closing;
+      expect(target.fileSize).toBe(this.model.length);
+      expect(this.firstDifference(target.content, this.model.length)).toBe(-1);
+      expect(appender.flushed).toBe(this.model.length);
+    } else {
+      await expect(closing).rejects.toBe(appender.failure);
+    }
+    expect(this.flushes.every((flush) => flush.isSettled)).toBe(true);
+    await Promise.all(this.flushes.map((flush) => flush.promise));
+    expect(target.isClosed).toBe(true);
+    expect(target.parked).toHaveLength(0);
+    target.memory.free(this.arenaBlock);
+    target.memory.real.invariants();
+    expect(target.memory.real.stats().liveBlocks).toBe(0);
+  }
+}
+
+describe('SegmentAppender on a file that completes in any order', () => {
+  it('keeps every promise: alignment, no overlap, stable memory, flushed bytes after a power cut', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(...ordinary), { maxLength: 120, size: 'max' }), async (actions) => {
+        const run = new Run();
+        await run.open();
+        for (const action of actions) await run.step(action);
+        await run.close();
+      }),
+      { numRuns: 250 },
+    );
+  });
+
+  it('does so when it is truncated in between', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof(...ordinary, truncate), { maxLength: 80, size: 'max' }),
+        async (actions) => {
+          const run = new Run();
+          await run.open();
+          for (const action of actions) await run.step(action);
+          await run.drainUntil(Promise.all(run.flushes.map((flush) => flush.promise)));
+          await run.close();
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  it('takes all of an append or nothing when memory runs out', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof(...ordinary, exhaust), { maxLength: 100, size: 'max' }),
+        async (actions) => {
+          const run = new Run();
+          await run.open();
+          for (const action of actions) await run.step(action);
+          run.target.memory.allowed = Number.POSITIVE_INFINITY;
+          await run.close();
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  it('tells every waiter about errors, never loses flushed bytes, and writes again after retry()', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.oneof(...ordinary, fail), { maxLength: 120, size: 'max' }),
+        async (actions) => {
+          const run = new Run();
+          await run.open();
+          for (const action of actions) {
+            await run.step(action);
+            const { failure } = run.appender;
+            if (failure === null) continue;
+            // Whoever waited knows by now.
+            expect(run.flushes.every((flush) => flush.isSettled)).toBe(true);
+            await expect(run.appender.flush()).rejects.toBe(failure);
+            expect(() => run.appender.append(Buffer.from('x'))).toThrow(failure);
+            if (failure.code === 'SUNSTAR_APPENDER_POISONED') {
+              expect(() => run.appender.retry()).toThrow(failure);
+            } else if (run.random() < 0.7) {
+              run.appender.retry();
+              expect(run.appender.failure).toBeNull();
+            }
+            run.check();
+          }
+          await run.close();
+        },
+      ),
+      { numRuns: 250 },
+    );
+  });
+});
