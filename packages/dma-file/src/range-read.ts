@@ -141,6 +141,7 @@ class RangeRead {
 
 /** Reads up to `length` bytes; the IOBuf is shorter at the end of the file. Arguments are checked before. */
 export function readRange(target: RangeTarget, position: number, length: number): Promise<IOBuf> {
+  if (length === 0) return Promise.resolve(new IOBuf(target.memory));
   return new Promise((resolve, reject) => {
     new RangeRead(target, position, length, resolve, reject);
   });
