@@ -49,7 +49,9 @@ export class Caller {
     try {
       this.#writer.postArguments(link, CALL, callId, target, args);
     } catch (error) {
-      if (this.#pending.take(callId, link.peerId) !== undefined) link.outstanding--;
+      // Gone when a getter of an argument has closed the mesh: that has rejected it.
+      if (this.#pending.take(callId, link.peerId) === undefined) return promise;
+      link.outstanding--;
       return rejected(error);
     }
     this.#sent++;

@@ -67,6 +67,7 @@ export class Mesh {
   readonly #reader: MessageReader;
   readonly #caller: Caller;
   readonly #server: Server;
+  /** By service number; the place of one that still waits for other shards is empty. */
   readonly #services: Sharded<object>[] = [];
   #nextPeer = 0;
   #closed = false;
@@ -108,7 +109,7 @@ export class Mesh {
 
   /** The services of this shard in the order of their start: stop them in the reverse order. */
   get services(): readonly Sharded<object>[] {
-    return this.#services;
+    return this.#services.filter(() => true);
   }
 
   /** A snapshot of the counters. */
@@ -154,7 +155,7 @@ export class Mesh {
       this.#limits.serviceTimeoutMs,
     );
     const sharded = new Sharded<T>(this, local);
-    this.#services.push(sharded);
+    this.#services[local.id] = sharded;
     return sharded;
   }
 

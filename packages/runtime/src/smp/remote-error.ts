@@ -36,7 +36,11 @@ export function rejectRemotely(resolve: Resolve, thrown: unknown, shardId: numbe
     if (thrown instanceof Error) {
       const here: { stack?: string } = {};
       Error.captureStackTrace(here);
-      const callers = (here.stack ?? '').split('\n').filter((line) => /^\s+at async /.test(line));
+      // Without the heading and the two functions of this file; the engine's own frames tell nothing.
+      const callers = (here.stack ?? '')
+        .split('\n')
+        .slice(3)
+        .filter((line) => !line.includes('node:internal/'));
       const remote = thrown.stack ?? `${thrown.name}: ${thrown.message}`;
       Object.defineProperty(thrown, 'stack', {
         value: [remote, `    at shard ${shardId} (${method})`, ...callers].join('\n'),

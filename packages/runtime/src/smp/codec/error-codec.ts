@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import type { Decoder } from './decoder.js';
 import type { Encoder } from './encoder.js';
 import { classNamesOf, errorClassNamed } from './error-classes.js';
@@ -10,8 +11,9 @@ import { TAG_ERROR } from './tags.js';
  * knows. The members are stack, cause, errors and the own enumerable properties.
  */
 
-/** Frames from here on down are the runtime's, not the service's. */
-const INVOKE_FRAME = new URL('../invoke.', import.meta.url).href;
+/** Frames from this file on down are the runtime's, not the service's. Some tools print paths for URLs. */
+const INVOKE_URL = new URL('../invoke.', import.meta.url);
+const INVOKE_FRAMES: readonly string[] = [INVOKE_URL.href, fileURLToPath(INVOKE_URL)];
 
 /** Writes an error. Properties that cannot be cloned stay behind, because an error has to arrive. */
 export function encodeError(encoder: Encoder, error: Error): void {
@@ -78,6 +80,9 @@ function revive(names: readonly string[], name: string, message: string): Error 
 }
 
 function withoutRuntimeFrames(stack: string): string {
-  const at = stack.indexOf(INVOKE_FRAME);
-  return at < 0 ? stack : stack.slice(0, Math.max(0, stack.lastIndexOf('\n', at)));
+  for (const frame of INVOKE_FRAMES) {
+    const at = stack.indexOf(frame);
+    if (at >= 0) return stack.slice(0, Math.max(0, stack.lastIndexOf('\n', at)));
+  }
+  return stack;
 }

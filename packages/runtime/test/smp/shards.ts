@@ -1,0 +1,92 @@
+import { heapArena } from '../../src/memory/arena.ts';
+import { ShardMemory } from '../../src/memory/shard-memory.ts';
+import { createControlBlock } from '../../src/smp/layout.ts';
+import { Mesh } from '../../src/smp/mesh.ts';
+import type { MeshLimits } from '../../src/smp/options.ts';
+
+/** Options of {@link shards}. */
+export interface ShardsOptions extends MeshLimits {
+  readonly count?: number;
+  readonly slots?: number;
+  readonly memoryBytes?: number;
+}
+
+/** Several shards on one thread: their messages move when `turn()` or `settle()` says so. */
+export interface Shards {
+  readonly meshes: Mesh[];
+  readonly memories: ShardMemory[];
+  /** Shards that were woken, in order. */
+  readonly woken: number[];
+  /** Every shard polls once, and promises run. @returns How many messages were handled. */
+  turn(): Promise<number>;
+  /** Turns until nothing moves any more. */
+  settle(): Promise<void>;
+  /** Turns until a promise has settled. */
+  until<T>(promise: Promise<T>): Promise<T>;
+  /** All blocks are home, all invariants hold. */
+  check(): void;
+}
+
+export function shards(options: ShardsOptions = {}): Shards {
+  const count = options.count ?? 2;
+  const control = createControlBlock(count, options.slots);
+  const arenas = Array.from({ length: count }, () => heapArena(options.memoryBytes ?? 4 * 1024 * 1024));
+  const memories = arenas.map((arena) => new ShardMemory(arena));
+  const woken: number[] = [];
+  const meshes = memories.map(
+    (memory, shardId) =>
+      new Mesh({
+        ...options,
+        shardId,
+        control,
+        memory,
+        peerArenas: arenas,
+        wake: (shard) => woken.push(shard),
+      }),
+  );
+  const turn = async (): Promise<number> => {
+    let handled = 0;
+    for (const mesh of meshes) handled += mesh.poll();
+    await new Promise((resolve) => setImmediate(resolve));
+    return handled;
+  };
+  const settle = async (): Promise<void> => {
+    // Two turns without a message: promises that settle in the first may send some for the second.
+    for (let idle = 0; idle < 2; idle++) {
+      if ((await turn()) > 0 || meshes.some((mesh) => mesh.stats.queued > 0)) idle = -1;
+    }
+  };
+  return {
+    meshes,
+    memories,
+    woken,
+    turn,
+    settle,
+    async until(promise) {
+      let pending = true;
+      const done = (): void => {
+        pending = false;
+      };
+      promise.then(done, done);
+      while (pending) await turn();
+      return promise;
+    },
+    check() {
+      for (const mesh of meshes) mesh.invariants();
+      for (const memory of memories) {
+        memory.invariants();
+        if (memory.stats().liveBlocks !== 0) throw new Error(`${memory.stats().liveBlocks} blocks are away`);
+      }
+    },
+  };
+}
+
+/** Starts a service on all shards. */
+export async function startService<T extends object, A extends unknown[]>(
+  all: Shards,
+  name: string,
+  service: new (...args: A) => T,
+  ...args: A
+) {
+  return all.until(Promise.all(all.meshes.map((mesh) => mesh.sharded(name, service, ...args))));
+}
