@@ -4,10 +4,12 @@ import { NEVER, NONE } from '../store/index.js';
 import { integerOf, NOT_AN_INTEGER, OUT_OF_MEMORY, textOf } from './arguments.js';
 import { type Command, CommandFlag, commandsOf, ONE_KEY } from './command.js';
 import type { CommandContext } from './context.js';
-import { addDecimals, DECIMAL_TEXT_MAX, type Decimal, formatDecimal, parseDecimal } from './decimal.js';
+import { addDecimals, DECIMAL_TEXT_MAX, formatDecimal, parseDecimal } from './decimal.js';
 
 const OVERFLOW = 'ERR increment or decrement would overflow';
 const NOT_A_FLOAT = 'ERR value is not a valid float';
+const NO_FINITE_SUM = 'ERR increment would produce NaN or Infinity';
+const INFINITY = /^[+-]?inf(?:inity)?$/i;
 const INT64_MIN = -(2n ** 63n);
 const INTEGER_TEXT_MAX = 20;
 
@@ -92,17 +94,19 @@ function incrementExactly(
 function incrbyfloat(context: CommandContext, argv: Uint32Array, _argc: number, reply: ReplyWriter): void {
   const { store } = context;
   const entry = store.find(argv[2], argv[3]);
-  const text = entry === NONE ? '0' : valueText(context, entry, DECIMAL_TEXT_MAX);
-  const value = text === null ? null : parseDecimal(text);
-  const by = argv[5] > DECIMAL_TEXT_MAX ? null : decimalOf(context, argv, 2);
+  const text = entry === NONE ? '0' : (valueText(context, entry, DECIMAL_TEXT_MAX) ?? '');
+  const byText = textOf(context, argv, 2, DECIMAL_TEXT_MAX + 1);
+  const value = parseDecimal(text);
+  const by = parseDecimal(byText);
   if (value === null || by === null) {
-    reply.error(NOT_A_FLOAT);
+    const infinite = INFINITY.test(text) || INFINITY.test(byText);
+    reply.error(infinite ? NO_FINITE_SUM : NOT_A_FLOAT);
     return;
   }
   const sum = addDecimals(value, by);
   const digits = formatDecimal(sum);
   if (digits.length > DECIMAL_TEXT_MAX || !Number.isFinite(Number(digits))) {
-    reply.error('ERR increment would produce NaN or Infinity');
+    reply.error(NO_FINITE_SUM);
     return;
   }
   context.bytes.write(digits, context.scratchOffset, 'latin1');
@@ -111,10 +115,6 @@ function incrbyfloat(context: CommandContext, argv: Uint32Array, _argc: number, 
   } else {
     reply.error(OUT_OF_MEMORY);
   }
-}
-
-function decimalOf(context: CommandContext, argv: Uint32Array, index: number): Decimal | null {
-  return parseDecimal(textOf(context, argv, index));
 }
 
 /** A value as text; null when it is longer than `lengthMax` or empty. */

@@ -65,8 +65,9 @@ export interface SetOptions {
   get: boolean;
   keepTtl: boolean;
   persist: boolean;
-  /** Absolute time in ms, or NEVER when none is given. */
-  expireAtMs: number;
+  /** Which of EX, PX, EXAT and PXAT, or −1; and the index of its argument. See {@link resolveExpiry}. */
+  timeOption: number;
+  timeIndex: number;
 }
 
 const options: SetOptions = {
@@ -75,12 +76,13 @@ const options: SetOptions = {
   get: false,
   keepTtl: false,
   persist: false,
-  expireAtMs: NEVER,
+  timeOption: -1,
+  timeIndex: 0,
 };
 
 /**
  * Reads the options of SET (`NX XX GET KEEPTTL` and a time) or GETEX (`PERSIST` and a time); both take the times
- * `EX s`, `PX ms`, `EXAT s` and `PXAT ms`, of which there may be one.
+ * `EX s`, `PX ms`, `EXAT s` and `PXAT ms`, of which there may be one kind.
  *
  * @param first - Index of the first option.
  * @returns The options, or null when an error has been written.
@@ -99,19 +101,17 @@ export function readSetOptions(
   options.get = false;
   options.keepTtl = false;
   options.persist = false;
-  options.expireAtMs = NEVER;
-  let timeIndex = 0;
-  let unitMs = 1;
-  let baseMs = 0;
+  options.timeOption = -1;
+  options.timeIndex = 0;
   for (let index = first; index < argc; index++) {
     const option = optionOf(context, argv, index);
-    const timeIsOpen = timeIndex === 0 && !options.keepTtl && !options.persist;
-    if (option >= EX && option <= PXAT && timeIsOpen && index + 1 < argc) {
-      unitMs = option === EX || option === EXAT ? 1000 : 1;
-      baseMs = option === EX || option === PX ? context.store.nowMs : 0;
-      timeIndex = ++index;
-    } else if (option === PERSIST && !isSet && timeIndex === 0) options.persist = true;
-    else if (option === KEEPTTL && isSet && timeIndex === 0) options.keepTtl = true;
+    const { timeOption } = options;
+    const timeFits = (timeOption < 0 || timeOption === option) && !options.keepTtl && !options.persist;
+    if (option >= EX && option <= PXAT && timeFits && index + 1 < argc) {
+      options.timeOption = option;
+      options.timeIndex = ++index;
+    } else if (option === PERSIST && !isSet && timeOption < 0) options.persist = true;
+    else if (option === KEEPTTL && isSet && timeOption < 0) options.keepTtl = true;
     else if (option === NX && isSet && !options.onlyIfPresent) options.onlyIfAbsent = true;
     else if (option === XX && isSet && !options.onlyIfAbsent) options.onlyIfPresent = true;
     else if (option === GET && isSet) options.get = true;
@@ -120,9 +120,19 @@ export function readSetOptions(
       return null;
     }
   }
-  if (timeIndex > 0) {
-    options.expireAtMs = expireTimeOf(context, argv, timeIndex, unitMs, baseMs, commandName, reply);
-    if (options.expireAtMs === INVALID_TIME) return null;
-  }
   return options;
+}
+
+/** The absolute time in ms that the options ask for, NEVER when they name none, or INVALID_TIME. */
+export function resolveExpiry(
+  context: CommandContext,
+  argv: Uint32Array,
+  { timeOption, timeIndex }: SetOptions,
+  commandName: 'set' | 'getex',
+  reply: ReplyWriter,
+): number {
+  if (timeOption < 0) return NEVER;
+  const unitMs = timeOption === EX || timeOption === EXAT ? 1000 : 1;
+  const baseMs = timeOption === EX || timeOption === PX ? context.store.nowMs : 0;
+  return expireTimeOf(context, argv, timeIndex, unitMs, baseMs, commandName, reply);
 }

@@ -10,7 +10,7 @@ import {
 } from './arguments.js';
 import { type Command, CommandFlag, commandsOf, ONE_KEY } from './command.js';
 import type { CommandContext } from './context.js';
-import { expireTimeOf, INVALID_TIME, readSetOptions } from './expire-options.js';
+import { expireTimeOf, INVALID_TIME, readSetOptions, resolveExpiry } from './expire-options.js';
 
 // The key is argument 1: argv[2] is its offset, argv[3] its length. Argument 2 is at argv[4] and argv[5].
 
@@ -29,6 +29,8 @@ function set(context: CommandContext, argv: Uint32Array, argc: number, reply: Re
 function setWithOptions(context: CommandContext, argv: Uint32Array, argc: number, reply: ReplyWriter): void {
   const options = readSetOptions(context, argv, argc, 3, 'set', reply);
   if (options === null) return;
+  const newExpireAtMs = resolveExpiry(context, argv, options, 'set', reply);
+  if (newExpireAtMs === INVALID_TIME) return;
   const { store } = context;
   const entry = options.get ? store.lookup(argv[2], argv[3]) : store.find(argv[2], argv[3]);
   const start = reply.mark();
@@ -42,7 +44,7 @@ function setWithOptions(context: CommandContext, argv: Uint32Array, argc: number
     return;
   }
   const keeps = options.keepTtl && entry !== NONE;
-  const expireAtMs = keeps ? store.entries.expireAtMs(entry) : options.expireAtMs;
+  const expireAtMs = keeps ? store.entries.expireAtMs(entry) : newExpireAtMs;
   if (!store.assign(entry, argv[2], argv[3], argv[4], argv[5], expireAtMs)) {
     reply.rewind(start);
     reply.error(OUT_OF_MEMORY);
@@ -116,14 +118,15 @@ function getex(context: CommandContext, argv: Uint32Array, argc: number, reply: 
     reply.nil();
     return;
   }
+  const expireAtMs = resolveExpiry(context, argv, options, 'getex', reply);
+  if (expireAtMs === INVALID_TIME) return;
   const start = reply.mark();
   replyValue(context, entry, reply);
-  const { expireAtMs, persist } = options;
   let done = true;
-  if (persist) done = store.entries.expireAtMs(entry) === NEVER || store.expireAt(entry, NEVER);
-  else if (expireAtMs === NEVER) done = true;
-  else if (expireAtMs <= store.nowMs) done = store.delete(entry);
-  else done = store.expireAt(entry, expireAtMs);
+  if (options.persist) done = store.entries.expireAtMs(entry) === NEVER || store.expireAt(entry, NEVER);
+  else if (expireAtMs !== NEVER) {
+    done = expireAtMs <= store.nowMs ? store.delete(entry) : store.expireAt(entry, expireAtMs);
+  }
   if (done) return;
   reply.rewind(start);
   reply.error(OUT_OF_MEMORY);
