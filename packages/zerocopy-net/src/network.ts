@@ -36,6 +36,12 @@ export interface NetworkShard {
   readonly log: Pick<ShardContext['log'], 'error' | 'warn' | 'info' | 'debug'>;
 }
 
+/** The clock of `reactor.nowMs`, read now: that one stands still while no tick runs. */
+function monotonicMs(): number {
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1000 + nanoseconds / 1e6;
+}
+
 /** Options of {@link configureNetwork}. */
 export interface NetworkOptions {
   /**
@@ -61,6 +67,8 @@ export class Network implements Completion {
   readonly pool: ReceivePool;
   readonly tables: SendTables;
   readonly sweeper: Sweeper;
+  /** Milliseconds on the clock of `reactor.nowMs`, exact also outside of a tick. */
+  readonly clock: () => number;
   /** Of the outgoing connections. */
   readonly stats: ConnectionStats = newConnectionStats();
 
@@ -73,12 +81,13 @@ export class Network implements Completion {
   #running: (Transport | null)[] = [];
   #dueCount = 0;
 
-  constructor(shard: NetworkShard, options: NetworkOptions = {}) {
+  constructor(shard: NetworkShard, options: NetworkOptions = {}, clock: () => number = monotonicMs) {
+    this.clock = clock;
     this.reactor = shard.reactor;
     this.memory = shard.memory;
     this.log = shard.log;
     this.tables = new SendTables(shard.memory);
-    this.sweeper = new Sweeper(() => shard.reactor.nowMs);
+    this.sweeper = new Sweeper(clock);
     const bufferBytes = powerOfTwo(
       'receiveBufferBytes',
       options.receiveBufferBytes,

@@ -72,10 +72,10 @@ export class Dispatcher implements TransportOwner {
   }
 
   onEnd(): void {
-    const receiver = this.receiver;
-    if (receiver === null) this.reader?.onEnd();
-    else if (receiver.onEnd === undefined) void this.#connection.close();
-    else receiver.onEnd(this.#connection);
+    const { receiver, reader } = this;
+    if (receiver?.onEnd !== undefined) receiver.onEnd(this.#connection);
+    else if (receiver === null && reader !== null) reader.onEnd();
+    else void this.#connection.close();
   }
 
   onDrain(): void {

@@ -74,7 +74,7 @@ export class Transport {
     this.owner = owner;
     this.limits = limits;
     this.stats = stats;
-    this.#openedMs = network.reactor.nowMs;
+    this.#openedMs = network.clock();
     this.receiveSide = new ReceiveSide(this, network);
     this.sendSide = new SendSide(this, network);
     stats.open++;
@@ -95,7 +95,7 @@ export class Transport {
   close(): void {
     if (this.#state !== TransportState.Open) return;
     this.#state = TransportState.Draining;
-    this.#closeDeadlineMs = this.#network.reactor.nowMs + this.limits.closeTimeoutMs;
+    this.#closeDeadlineMs = this.#network.clock() + this.limits.closeTimeoutMs;
     this.#network.sweeper.watch(this, this.limits.closeTimeoutMs);
     this.sendSide.end();
     // Input is read and thrown away until the peer's FIN: closing with unread bytes would send RST, which

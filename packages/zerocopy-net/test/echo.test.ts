@@ -1,11 +1,10 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
-import net from 'node:net';
 import { IOBuf } from '@sunstar/iobuf';
 import { attach } from '@sunstar/runtime';
-import { type Connection, connect, listen, networkStats, type Receiver } from '@sunstar/zerocopy-net';
+import { type Connection, connect, listen, type Receiver } from '@sunstar/zerocopy-net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { leakCheck } from './support/leaks.ts';
 import { nodeClient, readAll, sha256, until } from './support/peer.ts';
 
 const shard = attach({ memory: '64MiB' });
@@ -26,35 +25,8 @@ function serveEcho(connection: Connection): void {
   connection.receiver = echo;
 }
 
-function descriptorCount(): number {
-  return readdirSync('/proc/self/fd').length;
-}
-
-let usedBytes = 0;
-let descriptors = 0;
-
-/** Memory and descriptors that the package keeps for good exist only after the first connection. */
-async function warmUp(): Promise<void> {
-  await using listener = await listen({ port: 0 }, serveEcho);
-  const client = await nodeClient(listener.port);
-  client.end('x');
-  await readAll(client);
-  await until(() => networkStats().open === 0);
-}
-
-await warmUp();
-await until(() => net.connect !== undefined);
-usedBytes = shard.memory.stats().usedBytes;
-descriptors = descriptorCount();
-
-afterEach(async () => {
-  await until(() => networkStats().open === 0);
-  const { receiveBufferCount, receiveBuffersFree } = networkStats();
-  expect(receiveBuffersFree).toBe(receiveBufferCount);
-  // Idle send tables are kept for the next send: at most 64 of 2 KiB.
-  expect(shard.memory.stats().usedBytes - usedBytes).toBeLessThanOrEqual(64 * 2048);
-  await until(() => descriptorCount() === descriptors);
-});
+const nothingIsLeft = await leakCheck(shard);
+afterEach(nothingIsLeft);
 
 describe('echo', () => {
   test('small messages, one after the other', async () => {

@@ -11,7 +11,11 @@ import { FakeKernel } from './support/fake-kernel.ts';
 const memory = new ShardMemory(createArena(8 * 1024 * 1024), { debug: true });
 const kernel = new FakeKernel(memory);
 // A tiny pool, so that it runs out all the time.
-const network = new Network(kernel.shard, { receiveBufferBytes: 512, receiveBufferCount: 8 });
+const network = new Network(
+  kernel.shard,
+  { receiveBufferBytes: 512, receiveBufferCount: 8 },
+  () => kernel.nowMs,
+);
 const limits = connectionLimits({
   maxOutputBytes: 10_000,
   outputHighWaterBytes: 4000,

@@ -14,11 +14,15 @@ export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
-/** Everything that a socket receives until the peer's end. */
-export async function readAll(socket: net.Socket): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  for await (const piece of socket) pieces.push(piece as Buffer);
-  return Buffer.concat(pieces);
+/** Everything that a socket receives until the peer's end; our side stays open. */
+export function readAll(socket: net.Socket): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const pieces: Buffer[] = [];
+    socket.on('data', (piece: Buffer) => pieces.push(piece));
+    socket.on('end', () => resolve(Buffer.concat(pieces)));
+    socket.on('error', reject);
+    socket.resume();
+  });
 }
 
 export function sha256(data: Buffer): string {
