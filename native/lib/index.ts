@@ -100,6 +100,11 @@ export interface Native {
   setLinger(fd: number, seconds: number): number;
   allowedCpus(): number[] | number;
   pinThread(cpus: readonly number[]): number;
+  /**
+   * The CRC-32C of `bytes[start, end)` by the processor's instruction, continuing `seed`; −1 for a range that is not
+   * in the array. Absent where the processor has none (SSE4.2, ARMv8 CRC).
+   */
+  crc32c?(bytes: Uint8Array, start: number, end: number, seed: number): number;
 }
 
 /** Indexes of the words in {@link RingDescription.control}. */

@@ -8,6 +8,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sunstar::ExportSocket(env, exports);
   sunstar::ExportFile(env, exports);
   sunstar::ExportCpu(env, exports);
+  sunstar::ExportChecksum(env, exports);
   return exports;
 }
 

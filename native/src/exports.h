@@ -9,5 +9,6 @@ void ExportArena(Napi::Env env, Napi::Object exports);
 void ExportSocket(Napi::Env env, Napi::Object exports);
 void ExportFile(Napi::Env env, Napi::Object exports);
 void ExportCpu(Napi::Env env, Napi::Object exports);
+void ExportChecksum(Napi::Env env, Napi::Object exports);
 
 }  // namespace sunstar
