@@ -119,16 +119,16 @@ export class Runtime implements AsyncDisposable {
   }
 
   async #stop(): Promise<void> {
-    let failure: unknown;
+    let failure: Error | undefined;
     try {
       await this.#within(this.#options.stopTimeoutMs, 'stop', async () => {
         const results = await Promise.allSettled(this.#shards.map((shard) => shard.stop()));
         const failed = results.find((result) => result.status === 'rejected');
-        failure = failed?.reason;
+        failure = failed?.reason as Error | undefined;
         for (const shard of this.#shards.toReversed()) await shard.exit();
       });
     } catch (error) {
-      failure ??= error;
+      failure ??= error as Error;
       await Promise.all(this.#shards.map((shard) => shard.terminate()));
     }
     this.#finish(this.#crash);
