@@ -118,6 +118,7 @@ export class MessageReader {
 
   /** Says that a message was read: its block can go home. */
   done(link: Link, slot: number): void {
+    this.#decoder.end();
     if ((this.#slots[slot] & FAR) !== 0) link.giveBack(this.#slots[slot + 3] >>> 0);
   }
 }

@@ -26,6 +26,7 @@ function roundTrip(...values: unknown[]): { copies: unknown[]; inline: boolean }
     decoder.begin(memory.bytes, memory.arena.view, encoder.image[3] >>> 0);
   }
   const copies = values.map(() => decoder.value());
+  decoder.end();
   if (!inline) memory.free(encoder.block);
   expect(memory.stats().liveBlocks).toBe(0);
   return { copies, inline };

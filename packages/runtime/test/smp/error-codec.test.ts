@@ -19,6 +19,7 @@ function copyOf<T>(value: T): T {
   const decoder = new Decoder();
   decoder.begin(memory.bytes, memory.arena.view, encoder.block);
   const copy = decoder.value();
+  decoder.end();
   memory.free(encoder.block);
   expect(memory.stats().liveBlocks).toBe(0);
   return copy as T;

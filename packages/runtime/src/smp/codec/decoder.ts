@@ -27,18 +27,22 @@ import {
   TAG_VIEW,
   VIEW_CONSTRUCTORS,
 } from './tags.js';
-import { KeyCache, shortText } from './text.js';
+import { KeyCache, SHORT_COPY, shortText } from './text.js';
+
+const MANY = 1024;
 
 /**
  * Reads values out of a slot or an arena block; everything it returns is a copy. Reused for every message
  * of a shard and not reentrant: decoding runs no user code.
  */
 export class Decoder {
+  /** Objects by number; places from `#objectCount` on are free. */
   readonly #objects: unknown[] = [];
   readonly #keys = new KeyCache();
   #bytes: Buffer = Buffer.alloc(0);
   #view: DataView = new DataView(new ArrayBuffer(0));
   #at = 0;
+  #objectCount = 0;
 
   /**
    * Starts a message.
@@ -51,7 +55,6 @@ export class Decoder {
     this.#bytes = bytes;
     this.#view = view;
     this.#at = at;
-    if (this.#objects.length !== 0) this.#objects.length = 0;
   }
 
   /** Reads the next value. */
@@ -105,7 +108,16 @@ export class Decoder {
 
   /** Notes an object that begins, so that a later reference finds it. */
   began(object: unknown): void {
-    this.#objects.push(object);
+    this.#objects[this.#objectCount++] = object;
+  }
+
+  /** Ends the message, and forgets its objects. */
+  end(): void {
+    if (this.#objectCount === 0) return;
+    // Shortening an array costs more than emptying a few places.
+    if (this.#objectCount > MANY) this.#objects.length = 0;
+    else while (this.#objectCount > 0) this.#objects[--this.#objectCount] = undefined;
+    this.#objectCount = 0;
   }
 
   #object(tag: number): unknown {
@@ -235,7 +247,9 @@ export class Decoder {
   }
 
   #copyInto(target: Uint8Array): void {
-    const at = this.#skip(target.byteLength);
-    this.#bytes.copy(target, 0, at, at + target.byteLength);
+    const length = target.byteLength;
+    const at = this.#skip(length);
+    if (length > SHORT_COPY) this.#bytes.copy(target, 0, at, at + length);
+    else for (let index = 0; index < length; index++) target[index] = this.#bytes[at + index];
   }
 }

@@ -43,15 +43,18 @@ function describe(value: unknown): string {
 }
 
 const FEW = 16;
+const MANY = 1024;
 
 /** The objects of a message in the order in which they began: a short list, and an index from 16 up. */
 export class EncodedObjects {
-  readonly #list: object[] = [];
+  /** Places from `count` on are free; kept, because shortening an array costs more than emptying its places. */
+  readonly #list: (object | undefined)[] = [];
+  #count = 0;
   #index: Map<object, number> | undefined;
 
   /** How many objects there are. */
   get count(): number {
-    return this.#list.length;
+    return this.#count;
   }
 
   /** The number of an object, or −1. */
@@ -59,29 +62,35 @@ export class EncodedObjects {
     const index = this.#index;
     if (index !== undefined) return index.get(value) ?? -1;
     const list = this.#list;
-    for (let at = 0; at < list.length; at++) if (list[at] === value) return at;
+    for (let at = 0; at < this.#count; at++) if (list[at] === value) return at;
     return -1;
   }
 
   /** Adds an object that is not there yet. */
   add(value: object): void {
-    const at = this.#list.push(value) - 1;
+    const at = this.#count++;
+    this.#list[at] = value;
     if (this.#index !== undefined) this.#index.set(value, at);
-    else if (at === FEW) this.#index = new Map(this.#list.map((known, number) => [known, number]));
+    else if (at === FEW)
+      this.#index = new Map(this.#list.slice(0, at + 1).map((known, place) => [known as object, place]));
   }
 
   /** Forgets all but the first `count` objects. */
   truncate(count: number): void {
-    while (this.#list.length > count) {
-      const value = this.#list.pop();
+    while (this.#count > count) {
+      const value = this.#list[--this.#count];
+      this.#list[this.#count] = undefined;
       if (value !== undefined) this.#index?.delete(value);
     }
   }
 
   /** Forgets everything. */
   clear(): void {
-    if (this.#list.length === 0) return;
-    this.#list.length = 0;
+    if (this.#count === 0) return;
     this.#index = undefined;
+    if (this.#list.length > MANY) {
+      this.#list.length = 0;
+      this.#count = 0;
+    } else this.truncate(0);
   }
 }

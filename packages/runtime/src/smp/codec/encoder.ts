@@ -25,6 +25,7 @@ import {
   TAG_TRUE,
   TAG_UNDEFINED,
 } from './tags.js';
+import { SHORT_COPY } from './text.js';
 
 const SHORT_STRING = 64;
 const SMALLEST_BLOCK = 256;
@@ -334,8 +335,10 @@ export class Encoder {
     this.#bytes[this.#at++] = tag;
     if (kind >= 0) this.#bytes[this.#at++] = kind;
     this.#view.setUint32(this.#at, length, true);
-    this.#bytes.set(source, this.#at + 4);
-    this.#at += length + 4;
+    const at = this.#at + 4;
+    if (length > SHORT_COPY) this.#bytes.set(source, at);
+    else for (let index = 0; index < length; index++) this.#bytes[at + index] = source[index];
+    this.#at = at + length;
   }
 
   #ensure(size: number): void {
@@ -349,7 +352,9 @@ export class Encoder {
     const capacity = Math.max(SMALLEST_BLOCK, needed, (this.#limit - this.#start) * 2);
     const memory = this.#memory;
     const block = memory.allocate(capacity);
-    memory.bytes.set(this.#bytes.subarray(this.#start, this.#at), block);
+    const from = this.#start;
+    if (used > SHORT_COPY) memory.bytes.set(this.#bytes.subarray(from, from + used), block);
+    else for (let index = 0; index < used; index++) memory.bytes[block + index] = this.#bytes[from + index];
     if (this.#block >= 0) memory.free(this.#block);
     this.#bytes = memory.bytes;
     this.#view = memory.arena.view;

@@ -1,0 +1,24 @@
+// The other side of the peers: raw postMessage when it is a worker of its own, a task for piscina.
+import { parentPort, workerData } from 'node:worker_threads';
+import { native } from '@sunstar/native';
+
+const { cpu } = workerData as { cpu: number | undefined };
+if (cpu !== undefined) native.pinThread([cpu]);
+
+/** A request of the raw peer, and its answer. */
+export interface Envelope {
+  readonly id: number;
+  readonly left: number;
+  readonly right: number;
+}
+
+export default function add({ left, right }: { left: number; right: number }): number {
+  return left + right;
+}
+
+/** Answers requests that come with postMessage. */
+export function serve(): void {
+  parentPort?.on('message', ({ id, left, right }: Envelope) => {
+    parentPort?.postMessage({ id, left: add({ left, right }), right: 0 });
+  });
+}
