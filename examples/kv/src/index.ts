@@ -1,1 +1,1 @@
-export {};
+export type { ShardData } from './shard.js';

@@ -88,6 +88,7 @@ export class ShardLog implements Completion, LogFileListener {
   #isScheduled = false;
   #isBehind = false;
   #isAwaitingRoom = false;
+  #isNotifying = false;
   #flushedAtMs: number;
   #retryAtMs = 0;
   #failure: SunstarError | null = null;
@@ -151,6 +152,11 @@ export class ShardLog implements Completion, LogFileListener {
     return this.#failure;
   }
 
+  /** Whether only a restart helps against {@link failure}. */
+  get isFatal(): boolean {
+    return this.#isFatal;
+  }
+
   /** Whether writers should wait: see {@link awaitRoom}. */
   get isBehind(): boolean {
     return this.#isBehind;
@@ -185,22 +191,31 @@ export class ShardLog implements Completion, LogFileListener {
     this.#roomWaiters.push(waiter);
   }
 
-  /** Resolves when all that is committed now is durable. */
-  flush(): Promise<void> {
-    const position = this.#committed;
-    if (this.#durable >= position) return Promise.resolve();
-    if (this.#failure !== null) return Promise.reject(logStopped(this.#failure));
-    return new Promise((resolve, reject) => {
+  /**
+   * Resolves when the log is durable up to a position, or has failed.
+   *
+   * @returns How far it is durable.
+   */
+  whenDurable(position: number): Promise<number> {
+    if (this.#durable >= position || this.#failure !== null) return Promise.resolve(this.#durable);
+    return new Promise((resolve) => {
       this.awaitDurable({
         durable(reached) {
           if (reached < position) return true;
-          resolve();
+          resolve(reached);
           return false;
         },
-        durabilityFailed: () => reject(this.#failure === null ? undefined : logStopped(this.#failure)),
+        durabilityFailed: () => resolve(this.#durable),
       });
-      this.#want(position);
     });
+  }
+
+  /** Makes all that is committed now durable. */
+  async flush(): Promise<void> {
+    const position = this.#committed;
+    this.#want(position);
+    const reached = await this.whenDurable(position);
+    if (reached < position && this.#failure !== null) throw logStopped(this.#failure);
   }
 
   /**
@@ -275,7 +290,10 @@ export class ShardLog implements Completion, LogFileListener {
       this.#appendFailed(error);
     }
     if (isEmpty) {
-      if (this.#isBehind) this.#caughtUp();
+      if (this.#isBehind) {
+        this.#isBehind = false;
+        this.#notifyLater();
+      }
       if (this.#wanted > this.#durable && this.#target !== CLOSED) this.#file.appender.requestFlush();
       if (this.#rotation !== null && this.#target !== CLOSED) this.#switch(this.#rotation);
       return;
@@ -307,10 +325,8 @@ export class ShardLog implements Completion, LogFileListener {
     this.#failure = error;
     this.#isFatal ||= isFatal;
     this.#retryAtMs = this.#shard.reactor.nowMs + RETRY_MS;
-    const waiters = this.#durabilityWaiters;
-    this.#durabilityWaiters = [];
-    for (const waiter of waiters) waiter.durabilityFailed();
-    if (this.#isBehind) this.#caughtUp();
+    this.#isBehind = false;
+    this.#notifyLater();
     // One that has begun goes on when the log is written again.
     if (this.#rotation === null || this.#target === CLOSED) return;
     this.#rotation.reject(logStopped(error));
@@ -346,8 +362,20 @@ export class ShardLog implements Completion, LogFileListener {
     waiters.length = kept;
   }
 
-  #caughtUp(): void {
-    this.#isBehind = false;
+  /** Those who wait may go on to execute commands, but not in the middle of one. */
+  #notifyLater(): void {
+    if (this.#isNotifying) return;
+    this.#isNotifying = true;
+    this.#shard.reactor.defer({ complete: () => this.#notify() });
+  }
+
+  #notify(): void {
+    this.#isNotifying = false;
+    if (this.#failure !== null) {
+      const waiters = this.#durabilityWaiters;
+      this.#durabilityWaiters = [];
+      for (const waiter of waiters) waiter.durabilityFailed();
+    }
     const waiters = this.#roomWaiters;
     this.#roomWaiters = [];
     for (const waiter of waiters) waiter.logHasRoom();

@@ -1,4 +1,4 @@
-import { SunstarError } from '@sunstar/runtime';
+import { OutOfMemoryError, SunstarError } from '@sunstar/runtime';
 import { GRANULE_BYTES, NONE, type StoreMemory } from './store-memory.js';
 
 /** Word of an entry that holds the next entry of its bucket, or NONE. */
@@ -16,11 +16,12 @@ const SEGMENT_BUCKETS = 1 << SEGMENT_BITS;
 const SEGMENT_BYTES = SEGMENT_BUCKETS * 4;
 const FIRST_SEGMENTS = 16;
 
-/** Buckets per key when the table grows, and the factor by which it may be too large before it shrinks. */
-const BUCKETS_PER_KEY = 2;
-const SLACK_FACTOR = 4;
-/** Splits or merges per insertion or removal: two, so that the table catches up after a split had to wait. */
-const STEPS = 2;
+// The number of buckets is the number of keys times something between these, but for the first segment.
+const BUCKETS_PER_KEY_MIN = 2;
+const BUCKETS_PER_KEY_MAX = 4;
+// Splits per insertion and merges per removal: as many as keep the number of buckets within these limits.
+const SPLITS = BUCKETS_PER_KEY_MIN;
+const MERGES = BUCKETS_PER_KEY_MAX;
 
 /** Receives the entries of a scan. It must not change the table. */
 export interface EntryVisitor {
@@ -28,8 +29,8 @@ export interface EntryVisitor {
 }
 
 /**
- * A hash table of entries that are linked through themselves, resized by linear hashing (Litwin 1980): a bucket
- * is split, or two are merged, for each key that comes or goes, so no operation ever pays for a resize.
+ * A hash table of entries that are linked through themselves, resized by linear hashing (Litwin 1980): two
+ * buckets are split for each key that comes, a few merged for each that goes, so no operation pays for a resize.
  *
  * With n buckets, 2^k < n ≤ 2^(k+1), the lowest k+1 bits of the hash name the bucket, or the lowest k where that
  * bucket does not exist yet. The bucket heads lie in arena segments of 16 KiB. When there is no memory for
@@ -48,13 +49,14 @@ export class HashTable {
   #mask = SEGMENT_BUCKETS - 1;
   #size = 0;
 
-  /** @throws SunstarError SUNSTAR_OUT_OF_MEMORY when there is no room for the first 16 KiB. */
+  /** @throws OutOfMemoryError when there is no room for the first 16 KiB. */
   constructor(memory: StoreMemory) {
     this.#memory = memory;
     this.#int32 = memory.int32;
     if (!this.#addSegment()) {
-      throw new SunstarError(
-        'SUNSTAR_OUT_OF_MEMORY',
+      throw new OutOfMemoryError(
+        SEGMENT_BYTES,
+        0,
         `A key-value store needs at least ${SEGMENT_BYTES} free bytes. Start with more memory.`,
       );
     }
@@ -87,7 +89,7 @@ export class HashTable {
     int32[word + NEXT_WORD] = int32[link];
     int32[link] = entry;
     this.#size++;
-    for (let step = 0; step < STEPS && this.#bucketCount < this.#size * BUCKETS_PER_KEY; step++) {
+    for (let step = 0; step < SPLITS && this.#bucketCount < this.#size * BUCKETS_PER_KEY_MIN; step++) {
       if (!this.#split()) return;
     }
   }
@@ -97,11 +99,8 @@ export class HashTable {
     const int32 = this.#int32;
     int32[link] = int32[wordOf(int32[link]) + NEXT_WORD];
     this.#size--;
-    const limit = this.#size * BUCKETS_PER_KEY * SLACK_FACTOR;
-    for (let step = 0; step < STEPS && this.#bucketCount > limit; step++) {
-      if (this.#bucketCount === SEGMENT_BUCKETS) return;
-      this.#merge();
-    }
+    const limit = Math.max(this.#size * BUCKETS_PER_KEY_MAX, SEGMENT_BUCKETS);
+    for (let step = 0; step < MERGES && this.#bucketCount > limit; step++) this.#merge();
   }
 
   /** Puts `entry` in the place of the entry that `link` holds; both have the same hash. */
@@ -161,7 +160,7 @@ export class HashTable {
     const int32 = this.#int32;
     let bucket = 0;
     let link = NONE;
-    // With at least one key in 8 buckets this ends soon; in a nearly empty table the neighbours are tried.
+    // With a key for every four buckets this ends soon; in a nearly empty table the neighbours are tried.
     for (let attempt = 0; ; attempt++) {
       bucket = attempt < 64 ? Math.floor(random() * this.#bucketCount) : (bucket + 1) % this.#bucketCount;
       link = this.#wordOfBucket(bucket);

@@ -41,7 +41,8 @@ export class StoreMemory {
     this.#reclaim = reclaim;
     this.#unregister = memory.addReclaimer(() => {
       const usedBytes = this.#usedBytes;
-      reclaim();
+      // The allocator gives up when it hears of nothing freed.
+      while (this.#usedBytes === usedBytes && reclaim());
       return usedBytes - this.#usedBytes;
     });
   }

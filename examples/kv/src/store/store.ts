@@ -66,7 +66,7 @@ export class Store {
   #keyHash = 0;
   #link = 0;
 
-  /** @throws SunstarError SUNSTAR_OUT_OF_MEMORY when there is no room for an empty table (16 KiB). */
+  /** @throws OutOfMemoryError when there is no room for an empty table (16 KiB). */
   constructor(memory: StoreArena, options: StoreOptions = {}) {
     const maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY;
     this.#memory = new StoreMemory(memory, maxBytes, () => this.#retired.reclaim());
