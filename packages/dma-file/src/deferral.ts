@@ -2,11 +2,11 @@ import type { Completion, Reactor } from '@sunstar/runtime';
 
 /** Work for the end of the tick that keeps the program alive until it has run, like an operation in flight. */
 export class Deferral implements Completion {
-  readonly #reactor: Reactor;
+  readonly #reactor: Pick<Reactor, 'defer' | 'ref' | 'unref'>;
   #tasks: Completion[] = [];
   #running: Completion[] = [];
 
-  constructor(reactor: Reactor) {
+  constructor(reactor: Pick<Reactor, 'defer' | 'ref' | 'unref'>) {
     this.#reactor = reactor;
   }
 

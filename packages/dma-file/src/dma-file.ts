@@ -104,9 +104,9 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     return this.#shard.count;
   }
 
-  /** A coarse monotonic clock. */
+  /** A monotonic clock. */
   get nowMs(): number {
-    return this.#shard.reactor.nowMs;
+    return performance.now();
   }
 
   /** Whether `close()` was called. */

@@ -44,9 +44,12 @@ class FileOperation implements Completion {
   }
 }
 
+/** The part of the reactor that files need. */
+export type FileReactor = Pick<Reactor, 'submit' | 'defer' | 'ref' | 'unref'>;
+
 /** What a set of operations works on. */
 export interface OperationsTarget {
-  readonly reactor: Reactor;
+  readonly reactor: FileReactor;
   readonly memory: ShardMemory;
   readonly fd: number;
   /** Where a transfer that came up short may be continued; 1 for any place. */

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { AT_FDCWD, currentShard, IORING_OP, type ShardContext } from '@sunstar/runtime';
+import { AT_FDCWD, currentShard, IORING_OP, type ShardContext, systemError } from '@sunstar/runtime';
 import { type FileStat, parseStatx, STATX_BYTES, STATX_MASK } from './file-stat.js';
 import { integerOption } from './open-options.js';
 import { operate } from './operate.js';
@@ -54,8 +54,16 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /** The names in a directory, in no order. The ring has no operation for this: it runs on Node's thread pool. */
-export function readDirectory(path: string): Promise<string[]> {
-  return readdir(path);
+export async function readDirectory(path: string): Promise<string[]> {
+  checkPath(path);
+  try {
+    return await readdir(path);
+  } catch (error) {
+    const errno = error instanceof Error && 'errno' in error ? error.errno : undefined;
+    // Node gives the number that the system call returned, which is negative.
+    if (typeof errno === 'number') throw systemError('readdir', errno, path);
+    throw error;
+  }
 }
 
 /** What the kernel knows about the file that a path names; symbolic links are followed. */

@@ -87,7 +87,11 @@ async function directAlignment(path: string, fd: number): Promise<Alignment | nu
   const answer = native.directIoAlignment(fd);
   if (typeof answer === 'object') return answer.offsetBytes === 0 ? null : answer;
   // Kernels before 6.1 and some file systems do not say; those in memory take the flag and ignore it.
-  const { type } = await statfs(path);
+  // When even that cannot be found out, O_DIRECT was accepted, which is what counts.
+  const type = await statfs(path).then(
+    (answer) => answer.type,
+    () => 0,
+  );
   return IN_MEMORY.has(type) ? null : SAFE;
 }
 

@@ -40,7 +40,7 @@ export interface AppendTarget {
   freeDiskBytes(): number;
   /** Calls `task.complete(0, 0)` at the end of this tick, before the submissions reach the kernel. */
   defer(task: Completion): void;
-  /** A coarse monotonic clock. */
+  /** A monotonic clock. */
   readonly nowMs: number;
   close(): Promise<void>;
 }

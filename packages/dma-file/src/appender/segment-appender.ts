@@ -222,7 +222,8 @@ export class SegmentAppender implements AsyncDisposable {
 
   /**
    * After a failed write: writes the bytes again that are still in memory, in the hope that there is room now.
-   * Throws what stopped the appender when that was not a write.
+   * It may fail again: ext4, for one, hands freed blocks out only after a commit of its journal. Throws what
+   * stopped the appender when that was not a write.
    */
   retry(): void {
     if (this.#closing !== null) throw appenderClosedError();

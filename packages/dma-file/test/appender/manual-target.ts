@@ -23,6 +23,7 @@ interface JournalEntry {
 }
 
 const SECTOR_BYTES = 16;
+const ZEROS = Buffer.alloc(1 << 20);
 
 /** Shard memory that can be told to run out. */
 class LimitedMemory implements AppendMemory {
@@ -203,7 +204,7 @@ export class ManualTarget implements AppendTarget {
   /** Whether there are only zeros from a position on. */
   isZeroFrom(position: number): boolean {
     const rest = this.content.subarray(position);
-    return rest.equals(Buffer.alloc(rest.length));
+    return rest.equals(ZEROS.subarray(0, rest.length));
   }
 
   #room(end: number): Buffer {

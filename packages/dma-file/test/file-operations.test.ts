@@ -1,0 +1,191 @@
+import { ERRNO, IORING_OP } from '@sunstar/runtime';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FileOperations } from '../src/file-operations.js';
+import { ManualRing } from './manual-ring.js';
+
+const SECTOR = 16;
+
+function setUp(depth = 4, maxQueued = 8): { ring: ManualRing; operations: FileOperations } {
+  const ring = new ManualRing();
+  const operations = new FileOperations({
+    reactor: ring,
+    memory: ring.memory,
+    fd: 3,
+    alignmentBytes: SECTOR,
+    depth,
+    maxQueued,
+  });
+  return { ring, operations };
+}
+
+class Result {
+  value: number | null = null;
+
+  complete(result: number): void {
+    expect(this.value).toBeNull();
+    this.value = result;
+  }
+}
+
+/** How the ring answers: an error number, or how many sectors of the rest it moves at most. */
+const answers = fc.array(
+  fc.oneof(
+    fc.record({ error: fc.constantFrom(-ERRNO.EINTR, -ERRNO.EAGAIN), limit: fc.constant(0) }),
+    fc.record({ error: fc.constant(0), limit: fc.integer({ min: 0, max: 100 }) }),
+  ),
+  { maxLength: 40 },
+);
+
+describe('FileOperations', () => {
+  it('moves every byte in spite of short and interrupted transfers', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(IORING_OP.READ, IORING_OP.WRITE, IORING_OP.WRITEV),
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 0, max: 300 }),
+        answers,
+        (opcode, sectors, fileBytes, script) => {
+          const { ring, operations } = setUp();
+          const length = sectors * SECTOR;
+          const at = ring.memory.allocateAligned(4096, SECTOR);
+          ring.file = Buffer.from(Array.from({ length: fileBytes }, (_, i) => (i * 7 + 1) & 0xff));
+          const before = Buffer.from(ring.file);
+          ring.memory.bytes.fill(0xaa, at, at + 4096);
+          for (let i = 0; i < length; i++) ring.memory.bytes[at + i] = (i * 13 + 5) & 0xff;
+          const written = Buffer.from(ring.memory.bytes.subarray(at, at + length));
+          const result = new Result();
+          if (opcode === IORING_OP.WRITEV) {
+            // One iovec for each sector.
+            const iovecs = ring.memory.allocate(sectors * 16);
+            for (let i = 0; i < sectors; i++) {
+              ring.memory.arena.view.setUint32(
+                iovecs + i * 16,
+                ring.memory.arena.address + at + i * SECTOR,
+                true,
+              );
+              ring.memory.arena.view.setUint32(iovecs + i * 16 + 4, 0, true);
+              ring.memory.arena.view.setUint32(iovecs + i * 16 + 8, SECTOR, true);
+              ring.memory.arena.view.setUint32(iovecs + i * 16 + 12, 0, true);
+            }
+            operations.transferVector(result, 2 * SECTOR, iovecs, sectors, length);
+          } else {
+            operations.transfer(result, opcode, 2 * SECTOR, at, length);
+          }
+          for (const { error, limit } of [...script, ...Array(20).fill({ error: 0, limit: 1e9 })]) {
+            if (ring.parked.length === 0) break;
+            const [submission] = ring.parked;
+            expect(submission.offset % SECTOR).toBe(0);
+            if (opcode !== IORING_OP.WRITEV) expect(submission.address % SECTOR).toBe(0);
+            // Only the end of the file cuts a read inside of a sector.
+            const moved = opcode === IORING_OP.READ ? limit - (limit % SECTOR) : limit;
+            ring.complete(0, error, opcode === IORING_OP.READ ? Math.max(moved, SECTOR) : moved);
+            operations.invariants();
+          }
+          if (opcode === IORING_OP.READ) {
+            const expected = Math.max(0, Math.min(length, fileBytes - 2 * SECTOR));
+            expect(result.value).toBe(expected);
+            const content = ring.memory.bytes.subarray(at, at + expected);
+            expect(content.equals(before.subarray(2 * SECTOR, 2 * SECTOR + expected))).toBe(true);
+          } else {
+            expect(result.value).toBe(length);
+            expect(ring.file.subarray(2 * SECTOR, 2 * SECTOR + length).equals(written)).toBe(true);
+          }
+          expect(operations.inFlight).toBe(0);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it('gives up on a write that never makes progress, and on endless interruptions', () => {
+    for (const [error, limit, expected] of [
+      [0, 0, -ERRNO.EIO],
+      [-ERRNO.EINTR, 0, -ERRNO.EINTR],
+      [-ERRNO.EAGAIN, 0, -ERRNO.EAGAIN],
+    ]) {
+      const { ring, operations } = setUp();
+      const result = new Result();
+      operations.transfer(result, IORING_OP.WRITE, 0, 0, SECTOR);
+      for (let i = 0; i < 1000 && ring.parked.length > 0; i++) ring.complete(0, error, limit);
+      expect(result.value).toBe(expected);
+    }
+  });
+
+  it('reports an error at once, also after a part was written', () => {
+    const { ring, operations } = setUp();
+    const result = new Result();
+    operations.transfer(result, IORING_OP.WRITE, 0, 0, 4 * SECTOR);
+    ring.complete(0, 0, SECTOR);
+    ring.complete(0, -ERRNO.ENOSPC, 0);
+    expect(result.value).toBe(-ERRNO.ENOSPC);
+  });
+
+  it('has at most `depth` operations with the ring and starts the others in order', () => {
+    const { ring, operations } = setUp(3, 100);
+    const order: number[] = [];
+    for (let i = 0; i < 20; i++) {
+      const completion = { complete: () => order.push(i) };
+      operations.submit(completion, IORING_OP.NOP, 0, 0, i);
+      operations.invariants();
+    }
+    expect(operations.inFlight).toBe(3);
+    expect(operations.queued).toBe(17);
+    while (ring.parked.length > 0) {
+      ring.complete(0, 0, 0);
+      operations.invariants();
+    }
+    expect(order).toEqual(Array.from({ length: 20 }, (_, i) => i));
+    expect(ring.deepest).toBe(3);
+  });
+
+  it('refuses what does not fit into the queue with −EBUSY, later and not inside of the call', () => {
+    const { ring, operations } = setUp(1, 2);
+    const results = Array.from({ length: 5 }, () => new Result());
+    for (const result of results) operations.submit(result, IORING_OP.NOP, 0, 0, 0);
+    expect(operations.isFull).toBe(true);
+    expect(results.map((result) => result.value)).toEqual([null, null, null, null, null]);
+    expect(ring.references).toBe(1);
+    ring.tick();
+    expect(ring.references).toBe(0);
+    expect(results.map((result) => result.value)).toEqual([null, null, null, -ERRNO.EBUSY, -ERRNO.EBUSY]);
+    while (ring.parked.length > 0) ring.complete(0, 0, 0);
+    expect(results.map((result) => result.value)).toEqual([0, 0, 0, -ERRNO.EBUSY, -ERRNO.EBUSY]);
+  });
+
+  it('answers −EBUSY when the ring of the shard is full, however many wait', () => {
+    const { ring, operations } = setUp(2, 10_000);
+    const results = Array.from({ length: 5000 }, () => new Result());
+    ring.capacity = 2;
+    for (const result of results.slice(0, 2)) operations.submit(result, IORING_OP.NOP, 0, 0, 0);
+    for (const result of results.slice(2)) operations.submit(result, IORING_OP.NOP, 0, 0, 0);
+    ring.capacity = 0;
+    ring.complete(0, 0, 0);
+    ring.complete(0, 0, 0);
+    ring.tick();
+    expect(results.filter((result) => result.value === -ERRNO.EBUSY)).toHaveLength(4998);
+    operations.invariants();
+    expect(operations.inFlight).toBe(0);
+  });
+
+  it('waits for everything in close(), and refuses with −EBADF afterwards', async () => {
+    const { ring, operations } = setUp(1, 10);
+    const results = [new Result(), new Result(), new Result()];
+    operations.submit(results[0], IORING_OP.NOP, 0, 0, 0);
+    operations.submit(results[1], IORING_OP.NOP, 0, 0, 0);
+    let isClosed = false;
+    const closing = operations.close().then(() => {
+      isClosed = true;
+    });
+    operations.submit(results[2], IORING_OP.NOP, 0, 0, 0);
+    ring.complete(0, 0, 0);
+    await Promise.resolve();
+    expect(isClosed).toBe(false);
+    ring.complete(0, 0, 0);
+    await Promise.resolve();
+    expect(isClosed).toBe(false);
+    ring.tick();
+    await closing;
+    expect(results.map((result) => result.value)).toEqual([0, 0, -ERRNO.EBADF]);
+  });
+});
