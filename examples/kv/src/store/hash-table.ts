@@ -136,7 +136,8 @@ export class HashTable {
   scan(cursor: number, visitor: EntryVisitor): number {
     const position = reverseBits(cursor);
     let mask = this.#mask;
-    if ((position & mask) >= this.#bucketCount) mask >>>= 1;
+    // A bucket whose upper half does not exist yet was not split: one bit less names it.
+    if (((position & mask) | (mask - (mask >>> 1))) >= this.#bucketCount) mask >>>= 1;
     const int32 = this.#int32;
     let entry = int32[this.#wordOfBucket(position & mask)];
     while (entry !== NONE) {
