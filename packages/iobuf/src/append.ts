@@ -2,6 +2,7 @@ import type { Chain } from './chain.js';
 import { advance, growTail, popBack, pushBack, releaseAll, spliceBack, spliceFront } from './chain.js';
 import { type Fragment, writableBytes } from './fragment.js';
 import { EXACT_COPY_BYTES_MAX, FIRST_COPY_BYTES_MAX, FRAGMENT_SIZE_BYTES_MAX } from './growth.js';
+import { bytesOf } from './region.js';
 
 /** Up to this many bytes a loop beats the call of a built-in (about 15 ns). */
 const LOOP_BYTES_MAX = 8;
@@ -34,12 +35,14 @@ function store(bytes: Buffer, to: number, data: Uint8Array, length: number): voi
   }
 }
 
-/** Copies inside the arena. */
-function move(bytes: Buffer, to: number, from: number, length: number): void {
-  if (length > LOOP_BYTES_MAX) {
+/** Copies from `source`, which may be the same memory. */
+function move(bytes: Buffer, to: number, source: Buffer, from: number, length: number): void {
+  if (length <= LOOP_BYTES_MAX) {
+    for (let i = 0; i < length; i++) bytes[to + i] = source[from + i];
+  } else if (source === bytes) {
     bytes.copyWithin(to, from, from + length);
   } else {
-    for (let i = 0; i < length; i++) bytes[to + i] = bytes[from + i];
+    bytes.set(source.subarray(from, from + length), to);
   }
 }
 
@@ -79,18 +82,18 @@ function appendBytesGrowing(chain: Chain, data: Uint8Array): void {
   }
 }
 
-/** Copies the arena's bytes `[offset, offset + length)` behind the content. */
-export function appendRange(chain: Chain, offset: number, length: number): void {
+/** Copies `source[offset, offset + length)`, often the arena itself, behind the content. */
+export function appendRange(chain: Chain, source: Buffer, offset: number, length: number): void {
   const tail = chain.tail;
   if (tail !== null && length <= writableBytes(tail)) {
-    move(chain.bytes, tail.end, offset, length);
+    move(chain.bytes, tail.end, source, offset, length);
     advance(chain, tail, length);
     return;
   }
-  appendRangeGrowing(chain, offset, length);
+  appendRangeGrowing(chain, source, offset, length);
 }
 
-function appendRangeGrowing(chain: Chain, offset: number, length: number): void {
+function appendRangeGrowing(chain: Chain, source: Buffer, offset: number, length: number): void {
   const before = chain.tail;
   const beforeEnd = before === null ? 0 : before.end;
   let done = 0;
@@ -103,7 +106,7 @@ function appendRangeGrowing(chain: Chain, offset: number, length: number): void 
         room = writableBytes(tail);
       }
       const count = Math.min(room, length - done);
-      move(chain.bytes, tail.end, offset + done, count);
+      move(chain.bytes, tail.end, source, offset + done, count);
       advance(chain, tail, count);
       done += count;
     }
@@ -197,10 +200,8 @@ export function appendChain(chain: Chain, other: Chain): void {
     for (let source: Fragment | null = other.head; source !== null; source = source.next) {
       const end = source === last ? lastEnd : source.end;
       const length = end - source.start;
-      if (other.pool !== chain.pool) {
-        appendBytes(chain, other.bytes.subarray(source.start, end));
-      } else if (length <= copyLimit(chain)) {
-        appendRange(chain, source.start, length);
+      if (other.pool !== chain.pool || length <= copyLimit(chain)) {
+        appendRange(chain, bytesOf(source), source.start, length);
       } else {
         linkWindow(chain, source, source.start, end);
       }
@@ -316,7 +317,7 @@ export function copyChain(target: Chain, source: Chain): void {
         pushBack(target, target.pool.allocateFragment(room));
       }
       const count = Math.min(room, from.end - at);
-      appendRange(target, at, count);
+      appendRange(target, bytesOf(from), at, count);
       at += count;
       room -= count;
       left -= count;

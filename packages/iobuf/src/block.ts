@@ -1,3 +1,5 @@
+import type { Region } from './region.js';
+
 /**
  * Takes a block of memory back when the last fragment that refers to it has gone.
  *
@@ -15,17 +17,19 @@ export interface BlockOwner {
 }
 
 /**
- * One reference-counted piece of arena memory, recycled through the {@link Pool}.
+ * One reference-counted piece of memory, recycled through the {@link Pool}.
  *
  * Bytes in front of `writeEnd` are taken: somebody may see them, so they are never written again by an
  * append. Bytes behind it are free, and belong to whichever fragment ends exactly at `writeEnd`. That one
  * rule is what keeps an append from changing bytes that a share sees.
  */
 export class Block {
-  /** Offset of the first byte in the arena. */
+  /** The memory it lies in: the arena, unless it was wrapped or came from another shard. */
+  region: Region;
+  /** Offset of the first byte in the region. */
   offset = 0;
   capacity = 0;
-  /** Arena offset behind the last byte that was ever given to a fragment. */
+  /** Offset behind the last byte that was ever given to a fragment. */
   writeEnd = 0;
   /** Fragments that refer to this block. 0 only while the block lies in the pool. */
   references = 0;
@@ -36,4 +40,8 @@ export class Block {
   /** Grows with every release, so that a placeholder notices that its block has gone. */
   epoch = 0;
   nextFree: Block | null = null;
+
+  constructor(region: Region) {
+    this.region = region;
+  }
 }

@@ -23,6 +23,8 @@ export class Chain {
   /** Where the last reservation begins, or −1. */
   reservedAt = -1;
   reservedBytes = 0;
+  /** Counts reservations, so that the holder of one notices that there was another. */
+  reservations = 0;
   /** Grows whenever content moves or goes; appending leaves it. */
   epoch = 0;
   /** The fragment that was looked up last, with its index and the position of its first byte. */

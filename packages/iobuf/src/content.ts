@@ -1,7 +1,9 @@
+import { isUtf8 } from 'node:buffer';
 import { type Chain, locate } from './chain.js';
-import { invalidArgumentError } from './errors.js';
+import { invalidArgumentError, invalidUtf8Error } from './errors.js';
 import type { Fragment } from './fragment.js';
 import { checkU8 } from './numbers.js';
+import { bytesOf } from './region.js';
 
 /** Up to this many bytes a loop beats `Buffer.compare` (about 75 ns a call). */
 const COMPARE_LOOP_BYTES_MAX = 32;
@@ -11,7 +13,7 @@ const SEARCH_LOOP_BYTES_MAX = 32;
 /** The byte at `position`, which must be below the size. */
 export function byteAt(chain: Chain, position: number): number {
   const fragment = locate(chain, position);
-  return chain.bytes[fragment.start + (position - chain.fingerPosition)];
+  return bytesOf(fragment)[fragment.start + (position - chain.fingerPosition)];
 }
 
 /** −1, 0 or 1 as `[aStart, aStart + length)` sorts before, like or behind `[bStart, bStart + length)`. */
@@ -38,7 +40,7 @@ export function compareChains(a: Chain, b: Chain): number {
   let rightAt = right === null ? 0 : right.start;
   while (left !== null && right !== null) {
     const count = Math.min(left.end - leftAt, right.end - rightAt);
-    const order = compareRanges(a.bytes, leftAt, b.bytes, rightAt, count);
+    const order = compareRanges(bytesOf(left), leftAt, bytesOf(right), rightAt, count);
     if (order !== 0) return order;
     leftAt += count;
     rightAt += count;
@@ -69,7 +71,7 @@ export function compareWithBytes(a: Chain, b: Uint8Array): number {
   let done = 0;
   for (let left = a.head; left !== null && done < b.length; left = left.next) {
     const count = Math.min(left.end - left.start, b.length - done);
-    const order = compareRanges(a.bytes, left.start, b, done, count);
+    const order = compareRanges(bytesOf(left), left.start, b, done, count);
     if (order !== 0) return order;
     done += count;
   }
@@ -92,7 +94,7 @@ function indexOfByte(chain: Chain, value: number, from: number): number {
   let base = chain.fingerPosition;
   let start = fragment.start + (from - base);
   while (fragment !== null) {
-    const found = findByte(chain.bytes, value, start, fragment.end);
+    const found = findByte(bytesOf(fragment), value, start, fragment.end);
     if (found >= 0) return base + (found - fragment.start);
     base += fragment.end - fragment.start;
     fragment = fragment.next;
@@ -126,7 +128,7 @@ function matchesAt(chain: Chain, needle: Uint8Array, position: number): boolean 
   let done = 0;
   while (fragment !== null) {
     const count = Math.min(fragment.end - at, needle.length - done);
-    if (compareRanges(chain.bytes, at, needle, done, count) !== 0) return false;
+    if (compareRanges(bytesOf(fragment), at, needle, done, count) !== 0) return false;
     done += count;
     if (done === needle.length) return true;
     fragment = fragment.next;
@@ -150,7 +152,7 @@ export function copyToBytes(
   let left = end - start;
   while (fragment !== null && left > 0) {
     const count = Math.min(left, fragment.end - at);
-    target.set(chain.bytes.subarray(at, at + count), to);
+    target.set(bytesOf(fragment).subarray(at, at + count), to);
     to += count;
     left -= count;
     fragment = fragment.next;
@@ -162,18 +164,45 @@ export function copyToBytes(
 export function copyToArena(chain: Chain, offset: number): void {
   let to = offset;
   for (let fragment = chain.head; fragment !== null; fragment = fragment.next) {
-    chain.bytes.copyWithin(to, fragment.start, fragment.end);
+    const bytes = bytesOf(fragment);
+    if (bytes === chain.bytes) bytes.copyWithin(to, fragment.start, fragment.end);
+    else chain.bytes.set(bytes.subarray(fragment.start, fragment.end), to);
     to += fragment.end - fragment.start;
   }
 }
 
+/** What bytes can be read as: everything that a Buffer knows, and UTF-8 that must be valid. */
+export type TextEncoding = BufferEncoding | 'utf8-strict';
+
 /** Decodes the content `[start, end)`; characters may lie across fragments. */
-export function decode(chain: Chain, encoding: 'utf8' | 'latin1', start: number, end: number): string {
+export function decode(chain: Chain, encoding: TextEncoding, start: number, end: number): string {
   if (start === end) return '';
   const fragment = locate(chain, start);
   const at = fragment.start + (start - chain.fingerPosition);
-  if (at + (end - start) <= fragment.end) return chain.bytes.toString(encoding, at, at + (end - start));
+  const until = at + (end - start);
+  if (until <= fragment.end) return decodeBytes(bytesOf(fragment), encoding, at, until);
   const joined = Buffer.allocUnsafe(end - start);
   copyToBytes(chain, joined, 0, start, end);
-  return joined.toString(encoding);
+  return decodeBytes(joined, encoding, 0, joined.length);
+}
+
+function decodeBytes(bytes: Buffer, encoding: TextEncoding, start: number, end: number): string {
+  if (encoding !== 'utf8-strict') {
+    if (!Buffer.isEncoding(encoding))
+      throw invalidArgumentError('encoding', 'one that Buffer knows', encoding);
+    return bytes.toString(encoding, start, end);
+  }
+  if (!isUtf8(bytes.subarray(start, end))) throw invalidUtf8Error();
+  return bytes.toString('utf8', start, end);
+}
+
+/** The content `[start, end)` as one array: a view where it lies in one fragment, else a copy. */
+export function contiguous(chain: Chain, start: number, end: number): Buffer {
+  if (start === end) return Buffer.alloc(0);
+  const fragment = locate(chain, start);
+  const at = fragment.start + (start - chain.fingerPosition);
+  if (at + (end - start) <= fragment.end) return bytesOf(fragment).subarray(at, at + (end - start));
+  const joined = Buffer.allocUnsafe(end - start);
+  copyToBytes(chain, joined, 0, start, end);
+  return joined;
 }

@@ -1,9 +1,10 @@
 import { type Chain, locate } from './chain.js';
-import { copyToBytes, decode, indexOf } from './content.js';
+import { copyToBytes, decode, indexOf, type TextEncoding } from './content.js';
 import { checkInteger, disposedError, modifiedError, underrunError } from './errors.js';
 import type { Fragment } from './fragment.js';
 import type { IOBuf } from './iobuf.js';
-import { getU64 } from './numbers.js';
+import { NumberReader } from './number-reader.js';
+import { bytesOf, regionOf } from './region.js';
 
 // A number that lies across fragments is put together here.
 const scratch = new Uint8Array(8);
@@ -31,33 +32,35 @@ const scratchView = new DataView(scratch.buffer);
  * cursor.reset();
  * ```
  */
-export class Cursor {
+export class Cursor extends NumberReader {
   readonly #buffer: IOBuf;
-  readonly #bytes: Buffer;
-  readonly #view: DataView;
   readonly #chain: Chain;
   #epoch: number;
+  /** The memory of the fragment that is read. */
+  #bytes: Buffer;
+  protected override view: DataView;
   /** The fragment that is read; null only before the first byte of an empty buffer. */
   #fragment: Fragment | null = null;
-  /** Arena offset of the next byte. */
+  /** Offset of the next byte in that memory. */
   #at = 0;
-  /** Arena offset behind the known part of the fragment: an append may have added more. */
+  /** Offset behind the known part of the fragment: an append may have added more. */
   #end = 0;
-  /** What makes an arena offset in this fragment a position in the content. */
+  /** What makes an offset in this fragment a position in the content. */
   #bias = 0;
 
   /** @internal Made by `IOBuf.cursor()`. */
   constructor(buffer: IOBuf, chain: Chain) {
+    super();
     this.#buffer = buffer;
     this.#chain = chain;
     this.#epoch = chain.epoch;
     this.#bytes = chain.bytes;
-    this.#view = chain.view;
+    this.view = chain.view;
     this.#enter(chain.head, 0);
   }
 
   /** How many bytes of the content lie in front of the cursor. */
-  get position(): number {
+  override get position(): number {
     return this.#at - this.#bias;
   }
 
@@ -69,7 +72,7 @@ export class Cursor {
 
   /** Starts again at the front of the buffer, as it is now. */
   reset(): void {
-    if (this.#buffer.isDisposed) throw disposedError();
+    if (this.#buffer.isDisposed) throw disposedError(this.#buffer);
     this.#epoch = this.#chain.epoch;
     this.#enter(this.#chain.head, 0);
   }
@@ -91,78 +94,21 @@ export class Cursor {
   /** The next byte, which stays the next byte. */
   peekU8(): number {
     const at = this.#at;
-    if (at < this.#end && this.#chain.epoch === this.#epoch) return this.#bytes[at];
+    if (at < this.#end && this.#chain.epoch === this.#epoch && this.#bytes.length !== 0)
+      return this.#bytes[at];
     this.#require(1);
     this.#nextFragmentIfAtEnd();
     return this.#bytes[this.#at];
   }
 
   /** Reads an unsigned byte. */
-  readU8(): number {
+  override readU8(): number {
     const at = this.#at;
-    if (at < this.#end && this.#chain.epoch === this.#epoch) {
+    if (at < this.#end && this.#chain.epoch === this.#epoch && this.#bytes.length !== 0) {
       this.#at = at + 1;
       return this.#bytes[at];
     }
-    return this.#gather(1).getUint8(0);
-  }
-
-  /** Reads an unsigned 16-bit number, least significant byte first. */
-  readU16LE(): number {
-    const at = this.#take(2);
-    return at >= 0 ? this.#view.getUint16(at, true) : this.#gather(2).getUint16(0, true);
-  }
-
-  /** Reads an unsigned 16-bit number, most significant byte first. */
-  readU16BE(): number {
-    const at = this.#take(2);
-    return at >= 0 ? this.#view.getUint16(at) : this.#gather(2).getUint16(0);
-  }
-
-  /** Reads an unsigned 32-bit number, least significant byte first. */
-  readU32LE(): number {
-    const at = this.#take(4);
-    return at >= 0 ? this.#view.getUint32(at, true) : this.#gather(4).getUint32(0, true);
-  }
-
-  /** Reads an unsigned 32-bit number, most significant byte first. */
-  readU32BE(): number {
-    const at = this.#take(4);
-    return at >= 0 ? this.#view.getUint32(at) : this.#gather(4).getUint32(0);
-  }
-
-  /** Reads a signed 32-bit number, least significant byte first. */
-  readI32LE(): number {
-    const at = this.#take(4);
-    return at >= 0 ? this.#view.getInt32(at, true) : this.#gather(4).getInt32(0, true);
-  }
-
-  /** Reads a signed 32-bit number, most significant byte first. */
-  readI32BE(): number {
-    const at = this.#take(4);
-    return at >= 0 ? this.#view.getInt32(at) : this.#gather(4).getInt32(0);
-  }
-
-  /** Reads an unsigned 64-bit number, least significant byte first; above 2^53 − 1: `SUNSTAR_OUT_OF_RANGE`. */
-  readU64LE(): number {
-    return this.#readU64(true);
-  }
-
-  /** Reads an unsigned 64-bit number, most significant byte first; above 2^53 − 1: `SUNSTAR_OUT_OF_RANGE`. */
-  readU64BE(): number {
-    return this.#readU64(false);
-  }
-
-  /** Reads an IEEE 754 double, least significant byte first. */
-  readF64LE(): number {
-    const at = this.#take(8);
-    return at >= 0 ? this.#view.getFloat64(at, true) : this.#gather(8).getFloat64(0, true);
-  }
-
-  /** Reads an IEEE 754 double, most significant byte first. */
-  readF64BE(): number {
-    const at = this.#take(8);
-    return at >= 0 ? this.#view.getFloat64(at) : this.#gather(8).getFloat64(0);
+    return this.gather(1).getUint8(0);
   }
 
   /** Fills `target` with the next `target.length` bytes. */
@@ -175,13 +121,15 @@ export class Cursor {
   }
 
   /**
-   * Decodes the next `sizeBytes` bytes. Characters may lie across fragments; invalid UTF-8 becomes U+FFFD,
-   * as everywhere in Node.
+   * Decodes the next `sizeBytes` bytes. Characters may lie across fragments. Invalid UTF-8 becomes U+FFFD, as
+   * everywhere in Node; as `utf8-strict` it throws `SUNSTAR_INVALID_UTF8`, and the cursor does not move.
    */
-  readString(sizeBytes: number, encoding: 'utf8' | 'latin1' = 'utf8'): string {
+  readString(sizeBytes: number, encoding: TextEncoding = 'utf8'): string {
     checkInteger('sizeBytes', sizeBytes, 0, Number.MAX_SAFE_INTEGER);
-    const at = this.#take(sizeBytes);
-    if (at >= 0) return this.#bytes.toString(encoding, at, at + sizeBytes);
+    if (encoding !== 'utf8-strict') {
+      const at = this.take(sizeBytes);
+      if (at >= 0) return this.#bytes.toString(encoding, at, at + sizeBytes);
+    }
     this.#require(sizeBytes);
     const position = this.position;
     const text = decode(this.#chain, encoding, position, position + sizeBytes);
@@ -189,13 +137,41 @@ export class Cursor {
     return text;
   }
 
-  /** The next `sizeBytes` bytes as a buffer that shares the memory; the caller disposes it. */
-  readIOBuf(sizeBytes: number): IOBuf {
+  /**
+   * The next `sizeBytes` bytes as a buffer that shares the memory; the caller disposes it.
+   *
+   * @param into - A buffer to use instead of a new one; what it held is dropped.
+   */
+  readIOBuf(sizeBytes: number, into?: IOBuf): IOBuf {
     checkInteger('sizeBytes', sizeBytes, 0, Number.MAX_SAFE_INTEGER);
     this.#require(sizeBytes);
-    const shared = this.#buffer.share(this.position, sizeBytes);
+    const shared = this.#buffer.share(this.position, sizeBytes, into);
     this.#moveTo(this.position + sizeBytes);
     return shared;
+  }
+
+  /**
+   * Shows the next `sizeBytes` bytes where they lie, piece by piece, and consumes them. No object is made.
+   *
+   * @param visit - Gets the memory and the range in it, which is good during the call only. When it returns
+   *   false the rest is left: the cursor then stands behind the piece it saw last.
+   * @returns How many bytes were consumed.
+   */
+  consume(sizeBytes: number, visit: (bytes: Buffer, start: number, end: number) => unknown): number {
+    checkInteger('sizeBytes', sizeBytes, 0, Number.MAX_SAFE_INTEGER);
+    this.#require(sizeBytes);
+    let left = sizeBytes;
+    while (left > 0) {
+      this.#nextFragmentIfAtEnd();
+      const start = this.#at;
+      const count = Math.min(left, this.#end - start);
+      this.#at = start + count;
+      left -= count;
+      if (visit(this.#bytes, start, start + count) === false) break;
+      // The visitor may have changed the buffer.
+      if (left > 0) this.#require(left);
+    }
+    return sizeBytes - left;
   }
 
   /** How many bytes lie between the cursor and the next `value` (a byte or a sequence), or −1. */
@@ -206,17 +182,16 @@ export class Cursor {
     return found < 0 ? -1 : found - position;
   }
 
-  /** Takes `sizeBytes` contiguous bytes and returns their arena offset; −1: the slow way must look closer. */
-  #take(sizeBytes: number): number {
+  protected override take(sizeBytes: number): number {
     const at = this.#at;
     const next = at + sizeBytes;
-    if (next > this.#end || this.#chain.epoch !== this.#epoch) return -1;
+    // An array of length 0 was transferred away: the slow way says so.
+    if (next > this.#end || this.#chain.epoch !== this.#epoch || this.#bytes.length === 0) return -1;
     this.#at = next;
     return at;
   }
 
-  /** Takes up to 8 bytes one by one; returns a view that begins with them. */
-  #gather(sizeBytes: number): DataView {
+  protected override gather(sizeBytes: number): DataView {
     this.#require(sizeBytes);
     for (let i = 0; i < sizeBytes; i++) {
       this.#nextFragmentIfAtEnd();
@@ -225,15 +200,8 @@ export class Cursor {
     return scratchView;
   }
 
-  #readU64(littleEndian: boolean): number {
-    const position = this.position;
-    const at = this.#take(8);
-    try {
-      return at >= 0 ? getU64(this.#view, at, littleEndian) : getU64(this.#gather(8), 0, littleEndian);
-    } catch (error) {
-      this.#moveTo(position);
-      throw error;
-    }
+  protected override goBack(position: number): void {
+    this.#moveTo(position);
   }
 
   /** Steps on if the fragment is used up. There must be a next byte. */
@@ -253,6 +221,10 @@ export class Cursor {
     this.#at = fragment === null ? 0 : fragment.start;
     this.#end = fragment === null ? 0 : fragment.end;
     this.#bias = this.#at - position;
+    if (fragment === null) return;
+    const region = regionOf(fragment);
+    this.#bytes = region.bytes;
+    this.view = region.view;
   }
 
   #moveTo(position: number): void {
@@ -276,11 +248,12 @@ export class Cursor {
 
   #check(): void {
     if (this.#chain.epoch === this.#epoch) return;
-    throw this.#buffer.isDisposed ? disposedError() : modifiedError();
+    throw this.#buffer.isDisposed ? disposedError(this.#buffer) : modifiedError();
   }
 
   #require(sizeBytes: number): void {
     this.#check();
+    if (this.#fragment !== null) bytesOf(this.#fragment);
     const remaining = this.#chain.size - this.position;
     if (sizeBytes > remaining) throw underrunError(sizeBytes, remaining);
   }

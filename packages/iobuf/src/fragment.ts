@@ -1,7 +1,7 @@
 import type { Block } from './block.js';
 
 /**
- * One link of a chain: the window `[start, end)` of a block, in arena offsets. Every fragment holds one
+ * One link of a chain: the window `[start, end)` of a block, in offsets of its region. Every fragment holds one
  * reference to its block. Recycled through the {@link Pool}.
  */
 export class Fragment {

@@ -1,4 +1,5 @@
 import type { Chain } from './chain.js';
+import { regionOf } from './region.js';
 
 // xxHash32 (Yann Collet, https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md), computed over the
 // content as one stream, so that the layout does not matter: bytes that do not fill a stripe of 16 wait in
@@ -39,9 +40,9 @@ export function hashOfChain(chain: Chain, seed: number): number {
   lane2 = (seed + PRIME_2) | 0;
   lane3 = seed | 0;
   lane4 = (seed - PRIME_1) | 0;
-  const bytes = chain.bytes;
   let waiting = 0;
   for (let fragment = chain.head; fragment !== null; fragment = fragment.next) {
+    const { bytes, view } = regionOf(fragment);
     const end = fragment.end;
     let at = fragment.start;
     if (waiting > 0) {
@@ -50,7 +51,7 @@ export function hashOfChain(chain: Chain, seed: number): number {
       takeStripe(stripeView, 0);
       waiting = 0;
     }
-    for (; at + STRIPE_BYTES <= end; at += STRIPE_BYTES) takeStripe(chain.view, at);
+    for (; at + STRIPE_BYTES <= end; at += STRIPE_BYTES) takeStripe(view, at);
     while (at < end) stripe[waiting++] = bytes[at++];
   }
   return finish(chain.size, seed, waiting);

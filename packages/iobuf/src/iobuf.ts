@@ -1,19 +1,17 @@
 import { currentShard, type ShardMemory } from '@sunstar/runtime';
 import * as appending from './append.js';
-import type { BlockOwner } from './block.js';
-import { advance, type Chain, checkChain, fragmentAt, pushBack, releaseAll } from './chain.js';
-import * as content from './content.js';
-import { crc32cOfChain } from './crc32c.js';
+import { type Chain, checkChain, releaseAll } from './chain.js';
+import { ContentBuilder, checkBuffer } from './content-builder.js';
 import { Cursor } from './cursor.js';
-import { checkInteger, disposedError, invalidArgumentError, outOfRangeError } from './errors.js';
-import { FRAGMENT_SIZE_BYTES_MAX } from './growth.js';
-import { hashOfChain } from './hash.js';
-import { NumberAppender } from './number-appender.js';
-import { Placeholder } from './placeholder.js';
+import { DEBUG, noteEnded, noteMade } from './debug.js';
+import { checkInteger, detachedError, disposedError, invalidArgumentError, movedError } from './errors.js';
+import { localize } from './foreign.js';
 import { poolOf } from './pool.js';
-import * as reserving from './reserve.js';
-import { IOVEC_SIZE_BYTES, IOVECS_MAX, writeIovecs } from './scatter.js';
+import { splice, takeFront } from './splice.js';
 import { shareInto, trimBack, trimFront } from './window.js';
+
+/** By default `split` makes at most so many pieces. */
+const PIECES_MAX = 65536;
 
 /**
  * A chain of reference-counted pieces of shard memory ("fragments") that acts as one sequence of bytes.
@@ -32,13 +30,27 @@ import { shareInto, trimBack, trimFront } from './window.js';
  * - **Arguments.** Sizes and positions are integers; what lies outside of the content throws
  *   `SUNSTAR_OUT_OF_RANGE` and changes nothing.
  */
-export class IOBuf extends NumberAppender {
+export class IOBuf extends ContentBuilder {
   #chain: Chain | null;
+  #moved = false;
 
   /** @param memory - Where fragments come from. @defaultValue the memory of the current shard */
   constructor(memory: ShardMemory = currentShard().memory) {
     super();
-    this.#chain = poolOf(memory).acquireChain();
+    const chain = poolOf(memory).acquireChain();
+    this.#chain = chain;
+    if (DEBUG) noteMade(this, () => chain.size);
+  }
+
+  /** A buffer over `bytes` without a copy; see {@link ContentBuilder.wrap}. */
+  static wrap(bytes: Uint8Array, release?: (bytes: Uint8Array) => void, memory?: ShardMemory): IOBuf {
+    const buffer = new IOBuf(memory);
+    try {
+      return buffer.wrap(bytes, release);
+    } catch (error) {
+      buffer[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** A buffer with a copy of `data`; a string is encoded as UTF-8. */
@@ -55,7 +67,9 @@ export class IOBuf extends NumberAppender {
   /** @internal */
   protected override chain(): Chain {
     const chain = this.#chain;
-    if (chain === null) throw disposedError();
+    if (chain === null) throw this.#moved ? movedError(this) : disposedError(this);
+    // Somebody transferred the arena itself away.
+    if (chain.bytes.length === 0) throw detachedError();
     return chain;
   }
 
@@ -64,12 +78,13 @@ export class IOBuf extends NumberAppender {
     const chain = this.#chain;
     if (chain === null) return;
     this.#chain = null;
+    if (DEBUG) noteEnded(this, 'disposed');
     releaseAll(chain);
     chain.pool.recycleChain(chain);
   }
 
-  /** Whether the buffer was disposed. */
-  get isDisposed(): boolean {
+  /** Whether the buffer was disposed, or its content moved away. */
+  override get isDisposed(): boolean {
     return this.#chain === null;
   }
 
@@ -78,149 +93,30 @@ export class IOBuf extends NumberAppender {
     return this.chain().pool.memory;
   }
 
-  /** Length of the content. */
-  get sizeBytes(): number {
-    return this.chain().size;
-  }
-
-  /** Whether there is no content. */
-  get isEmpty(): boolean {
-    return this.chain().size === 0;
-  }
-
-  // — Adding content —
-
-  /** Copies bytes, or a string as UTF-8, behind the content: the last fragment is filled, then new ones follow. */
-  append(data: Uint8Array | string): this {
-    const chain = this.chain();
-    if (typeof data === 'string') appending.appendString(chain, data);
-    else if (data instanceof Uint8Array) appending.appendBytes(chain, data);
-    else throw invalidArgumentError('data', 'a Uint8Array or a string', data);
-    return this;
-  }
-
-  /** Copies `sizeBytes` bytes of the arena, from `offset`, behind the content. */
-  appendRange(offset: number, sizeBytes: number): this {
-    const chain = this.chain();
-    const arenaBytes = chain.bytes.length;
-    checkInteger('offset', offset, 0, arenaBytes);
-    checkInteger('sizeBytes', sizeBytes, 0, arenaBytes - offset);
-    appending.appendRange(chain, offset, sizeBytes);
-    return this;
-  }
-
-  /**
-   * Adds the content of another buffer, fragment by fragment, in the cheapest way: a fragment that is not
-   * larger than the capacity of this buffer's last one (512 bytes if there is none) is copied, a larger one
-   * is linked without a copy. `other` stays as it is, and its owner's; it may be this buffer.
-   */
-  appendIOBuf(other: IOBuf): this {
-    appending.appendChain(this.chain(), other.chain());
-    return this;
-  }
-
-  /** Like {@link appendIOBuf}, but links every fragment, however small. */
-  link(other: IOBuf): this {
-    appending.linkChain(this.chain(), other.chain());
-    return this;
-  }
-
-  /** Moves all fragments of `other` behind the content, in constant time. `other` is empty afterwards. */
-  take(other: IOBuf): this {
-    appending.takeChain(this.chain(), other.chain());
-    return this;
-  }
-
-  /** Puts bytes, a string or the fragments of another buffer (linked) in front, as new fragments. */
-  prepend(data: Uint8Array | string | IOBuf): this {
-    const chain = this.chain();
-    if (data instanceof IOBuf) appending.prependChain(chain, data.chain());
-    else if (typeof data === 'string') appending.prependBytes(chain, Buffer.from(data));
-    else if (data instanceof Uint8Array) appending.prependBytes(chain, data);
-    else throw invalidArgumentError('data', 'a Uint8Array, a string or an IOBuf', data);
-    return this;
-  }
-
-  /**
-   * Adds a block of arena memory as a fragment, without a copy, and takes over its ownership: with the last
-   * reference to it, `owner.release(blockOffset)` is called; without an owner `memory.free(blockOffset)`.
-   * If this throws, the block is still the caller's. With `sizeBytes` 0 the block goes back at once.
-   *
-   * @param blockOffset - Where the block begins in the arena.
-   * @param capacityBytes - Size of the block. Without an owner its unused end serves later appends.
-   * @param start - First byte of the content, relative to the block.
-   * @param sizeBytes - Length of the content.
-   * @param owner - Who lent the block, for example a pool of receive buffers. Its bytes behind the content
-   *   are never written.
-   */
-  adopt(
-    blockOffset: number,
-    capacityBytes: number,
-    start: number,
-    sizeBytes: number,
-    owner: BlockOwner | null = null,
-  ): this {
-    const chain = this.chain();
-    const arenaBytes = chain.bytes.length;
-    checkInteger('blockOffset', blockOffset, 0, arenaBytes);
-    checkInteger('capacityBytes', capacityBytes, 0, arenaBytes - blockOffset);
-    checkInteger('start', start, 0, capacityBytes);
-    checkInteger('sizeBytes', sizeBytes, 0, capacityBytes - start);
-    const pool = chain.pool;
-    const block = pool.acquireBlock(blockOffset, capacityBytes, owner);
-    const from = blockOffset + start;
-    const end = from + sizeBytes;
-    block.writeEnd = end;
-    block.sealed = owner !== null;
-    const limit = owner === null ? blockOffset + capacityBytes : end;
-    const capacity = owner === null ? capacityBytes : sizeBytes;
-    const fragment = pool.acquireFragment(block, from, end, limit, capacity);
-    if (sizeBytes === 0) pool.releaseFragment(fragment);
-    else pushBack(chain, fragment);
-    return this;
-  }
-
-  /**
-   * The arena offset of `sizeBytes` (1 to 131072) contiguous bytes behind the content, to be written by the
-   * caller and then made content by {@link commit}. The fast way for encoders: no call per field. Any
-   * other change of the buffer before the commit voids the reservation.
-   */
-  reserve(sizeBytes: number): number {
-    const chain = this.chain();
-    checkInteger('sizeBytes', sizeBytes, 1, FRAGMENT_SIZE_BYTES_MAX);
-    return reserving.reserve(chain, sizeBytes);
-  }
-
-  /** Makes the first `sizeBytes` bytes of the last {@link reserve} content; else `SUNSTAR_IOBUF_NOT_RESERVED`. */
-  commit(sizeBytes: number): void {
-    const chain = this.chain();
-    checkInteger('sizeBytes', sizeBytes, 0, FRAGMENT_SIZE_BYTES_MAX);
-    reserving.commit(chain, sizeBytes);
-  }
-
-  /** Appends `sizeBytes` (1 to 131072) zero bytes that can be written later; see {@link Placeholder}. */
-  placeholder(sizeBytes: number): Placeholder {
-    const chain = this.chain();
-    checkInteger('sizeBytes', sizeBytes, 1, FRAGMENT_SIZE_BYTES_MAX);
-    const tail = appending.contiguousTail(chain, sizeBytes);
-    const offset = tail.end;
-    chain.bytes.fill(0, offset, offset + sizeBytes);
-    advance(chain, tail, sizeBytes);
-    tail.block.sealed = true;
-    return new Placeholder(this, chain, tail.block, offset, sizeBytes);
-  }
-
   // — Windows and removal —
 
-  /** A buffer that sees `sizeBytes` bytes from `position` without a copy. The caller disposes it. */
-  share(position = 0, sizeBytes?: number): IOBuf {
+  /**
+   * A buffer that sees `sizeBytes` bytes from `position` without a copy. The caller disposes it.
+   *
+   * @param into - A buffer to use instead of a new one, so that nothing is left to the garbage collector; what it
+   *   held is dropped.
+   */
+  share(position = 0, sizeBytes?: number, into?: IOBuf): IOBuf {
     const chain = this.chain();
     checkInteger('position', position, 0, chain.size);
     const length = sizeBytes ?? chain.size - position;
     checkInteger('sizeBytes', length, 0, chain.size - position);
-    const shared = new IOBuf(chain.pool.memory);
+    const shared = this.#target(chain, into);
     shareInto(shared.chain(), chain, position, length);
     return shared;
+  }
+
+  /** Like {@link share}, by positions: the bytes from `start` up to `end`. */
+  slice(start = 0, end?: number, into?: IOBuf): IOBuf {
+    const until = end ?? this.sizeBytes;
+    checkInteger('end', until, 0, this.sizeBytes);
+    checkInteger('start', start, 0, until);
+    return this.share(start, until - start, into);
   }
 
   /** A buffer with a copy of the content, in exactly one fragment up to 16 KiB. The caller disposes it. */
@@ -255,80 +151,103 @@ export class IOBuf extends NumberAppender {
     releaseAll(this.chain());
   }
 
-  // — Looking at content —
-
-  /** The byte at `position`. Ascending access is cheap: each search starts where the last one ended. */
-  byteAt(position: number): number {
+  /** Moves the first `sizeBytes` bytes out, without a copy. The caller disposes the result. @param into - See {@link share}. */
+  takeFront(sizeBytes: number, into?: IOBuf): IOBuf {
     const chain = this.chain();
-    checkInteger('position', position, 0, chain.size - 1);
-    return content.byteAt(chain, position);
-  }
-
-  /** The position of the first `value`, a byte or a sequence, at or behind `from`; −1 if there is none. */
-  indexOf(value: number | Uint8Array, from = 0): number {
-    const chain = this.chain();
-    checkInteger('from', from, 0, chain.size);
-    return content.indexOf(chain, value, from);
-  }
-
-  /** Whether the contents are the same; how they are cut into fragments does not matter. */
-  equals(other: IOBuf | Uint8Array): boolean {
-    const chain = this.chain();
-    if (other instanceof IOBuf) return content.equalChains(chain, other.chain());
-    if (other instanceof Uint8Array) return content.equalBytes(chain, other);
-    throw invalidArgumentError('other', 'an IOBuf or a Uint8Array', other);
-  }
-
-  /** −1, 0 or 1 as the content sorts, byte by byte, before, like or behind the other. */
-  compare(other: IOBuf | Uint8Array): number {
-    const chain = this.chain();
-    if (other instanceof IOBuf) return content.compareChains(chain, other.chain());
-    if (other instanceof Uint8Array) return content.compareWithBytes(chain, other);
-    throw invalidArgumentError('other', 'an IOBuf or a Uint8Array', other);
-  }
-
-  /** The 32-bit xxHash of the content, unsigned; equal contents have equal hashes. Not for secrets. */
-  hash(seed = 0): number {
-    return hashOfChain(this.chain(), seed);
-  }
-
-  /** The CRC-32C of the content, unsigned. `seed` is the result for bytes before it; see `crc32c`. */
-  crc32c(seed = 0): number {
-    return crc32cOfChain(this.chain(), seed);
-  }
-
-  /** Copies the content to `target`, from `targetStart`; throws if it does not fit. Returns its size. */
-  copyTo(target: Uint8Array, targetStart = 0): number {
-    const chain = this.chain();
-    checkInteger('targetStart', targetStart, 0, target.length);
-    const room = target.length - targetStart;
-    if (chain.size > room) throw outOfRangeError('the size of the content', chain.size, 0, room);
-    content.copyToBytes(chain, target, targetStart, 0, chain.size);
-    return chain.size;
-  }
-
-  /** Copies the content to arena memory of the caller, from `offset`. Returns its size. */
-  copyToArena(offset: number): number {
-    const chain = this.chain();
-    checkInteger('offset', offset, 0, chain.bytes.length - chain.size);
-    content.copyToArena(chain, offset);
-    return chain.size;
-  }
-
-  /** The content as a Buffer of its own, outside of the arena. */
-  toBuffer(): Buffer {
-    const target = Buffer.allocUnsafe(this.sizeBytes);
-    this.copyTo(target);
+    checkInteger('sizeBytes', sizeBytes, 0, chain.size);
+    const target = this.#target(chain, into);
+    takeFront(chain, sizeBytes, target.chain());
     return target;
   }
 
-  /** The bytes from `start` up to `end` as a string. Characters may lie across fragments. */
-  override toString(encoding: 'utf8' | 'latin1' = 'utf8', start = 0, end?: number): string {
+  /**
+   * Moves everything in front of the next `delimiter` out, without a copy, and drops the delimiter. Returns
+   * null and changes nothing when there is none. The caller disposes the result.
+   */
+  takeUntil(delimiter: number | Uint8Array | string, into?: IOBuf): IOBuf | null {
+    const mark = markOf(delimiter);
+    const at = this.indexOf(mark);
+    if (at < 0) return null;
+    const target = this.takeFront(at, into);
+    trimFront(this.chain(), typeof mark === 'number' ? 1 : mark.length);
+    return target;
+  }
+
+  /** Moves everything from `position` on out, without a copy. The caller disposes the result. */
+  splitAt(position: number, into?: IOBuf): IOBuf {
     const chain = this.chain();
-    const until = end ?? chain.size;
-    checkInteger('end', until, 0, chain.size);
-    checkInteger('start', start, 0, until);
-    return content.decode(chain, encoding, start, until);
+    checkInteger('position', position, 0, chain.size);
+    const target = this.#target(chain, into);
+    splice(chain, position, chain.size - position, null, target.chain());
+    return target;
+  }
+
+  /**
+   * The pieces between the delimiters, as shares; n delimiters make n + 1 pieces. The caller disposes them.
+   *
+   * @param maxPieces - The last piece holds the rest, delimiters included. @defaultValue 65536
+   */
+  split(delimiter: number | Uint8Array | string, maxPieces: number = PIECES_MAX): IOBuf[] {
+    const mark = markOf(delimiter);
+    checkInteger('maxPieces', maxPieces, 1, Number.MAX_SAFE_INTEGER);
+    const length = typeof mark === 'number' ? 1 : mark.length;
+    const pieces: IOBuf[] = [];
+    let start = 0;
+    while (pieces.length < maxPieces - 1) {
+      const at = this.indexOf(mark, start);
+      if (at < 0) break;
+      pieces.push(this.share(start, at - start));
+      start = at + length;
+    }
+    pieces.push(this.share(start));
+    return pieces;
+  }
+
+  /**
+   * Replaces `deleteBytes` bytes from `position` by `data` (bytes and strings are copied, a buffer is linked) and
+   * returns what was there. Moves no other byte. The caller disposes the result.
+   */
+  splice(
+    position: number,
+    deleteBytes: number,
+    data?: Uint8Array | string | ContentBuilder,
+    into?: IOBuf,
+  ): IOBuf {
+    const chain = this.chain();
+    checkInteger('position', position, 0, chain.size);
+    checkInteger('deleteBytes', deleteBytes, 0, chain.size - position);
+    // First what can fail.
+    if (data !== undefined) this.insert(position + deleteBytes, data);
+    const removed = this.#target(chain, into);
+    splice(chain, position, deleteBytes, null, removed.chain());
+    return removed;
+  }
+
+  /** Replaces every fragment outside of the arena (wrapped, or of another shard) by a copy in it. */
+  localize(): this {
+    const chain = this.chain();
+    if (!this.isLocal) localize(chain);
+    return this;
+  }
+
+  /**
+   * Hands the content over: the result is a new buffer with it, and any further use of this one throws
+   * `SUNSTAR_IOBUF_MOVED`, in debug mode with the stack of the move. Moves no byte.
+   */
+  move(): IOBuf {
+    const chain = this.chain();
+    const target = new IOBuf(chain.pool.memory);
+    const spare = target.chain();
+    target.#chain = chain;
+    this.#chain = null;
+    this.#moved = true;
+    chain.epoch++;
+    spare.pool.recycleChain(spare);
+    if (DEBUG) {
+      noteEnded(this, 'moved');
+      noteMade(target, () => chain.size);
+    }
+    return target;
   }
 
   /** A reader over the content; see {@link Cursor}. */
@@ -336,65 +255,26 @@ export class IOBuf extends NumberAppender {
     return new Cursor(this, this.chain());
   }
 
-  // — Fragments —
-
-  /** Number of fragments. */
-  get fragmentCount(): number {
-    return this.chain().count;
-  }
-
-  /** Where fragment number `index` begins in `memory.bytes`. Ascending access is cheap. */
-  fragmentOffset(index: number): number {
-    const chain = this.chain();
-    checkInteger('index', index, 0, chain.count - 1);
-    return fragmentAt(chain, index).start;
-  }
-
-  /** Length of fragment number `index`; never 0. */
-  fragmentLength(index: number): number {
-    const chain = this.chain();
-    checkInteger('index', index, 0, chain.count - 1);
-    const fragment = fragmentAt(chain, index);
-    return fragment.end - fragment.start;
-  }
-
-  /**
-   * The fragments as views of the arena. A convenience that makes an object per fragment; a view is valid
-   * only as long as a buffer holds its fragment.
-   */
-  *fragments(): Generator<Uint8Array, void, undefined> {
-    for (let i = 0; i < this.fragmentCount; i++) {
-      const offset = this.fragmentOffset(i);
-      yield this.chain().bytes.subarray(offset, offset + this.fragmentLength(i));
-    }
-  }
-
-  /** The bytes, one by one. */
-  *[Symbol.iterator](): Generator<number, void, undefined> {
-    for (let position = 0; position < this.sizeBytes; position++)
-      yield content.byteAt(this.chain(), position);
-  }
-
-  /**
-   * Writes the content as the kernel's scatter list: a `struct iovec` (two 64-bit words: address, length)
-   * for each fragment. The buffer must keep its fragments until the kernel is done; hold a {@link share}.
-   *
-   * @param tableOffset - Where in the arena to write; the caller owns `maxCount * 16` bytes there. Multiple of 8.
-   * @param maxCount - How many entries at most, 1 to 1024 (the kernel's limit).
-   * @param skipBytes - How many bytes of the content to leave out at the front. @defaultValue 0
-   * @returns How many entries were written; 0 when nothing is left.
-   */
-  writeIovecs(tableOffset: number, maxCount: number, skipBytes = 0): number {
-    const chain = this.chain();
-    checkInteger('maxCount', maxCount, 1, IOVECS_MAX);
-    checkInteger('tableOffset', tableOffset, 0, chain.bytes.length - maxCount * IOVEC_SIZE_BYTES);
-    checkInteger('tableOffset / 8', tableOffset / 8, 0, chain.bytes.length / 8);
-    checkInteger('skipBytes', skipBytes, 0, chain.size);
-    return writeIovecs(chain, tableOffset, maxCount, skipBytes);
-  }
-
   /** Throws `SUNSTAR_INVARIANT` if the buffer contradicts itself. For tests. */
   invariants(): void {
     checkChain(this.chain());
   }
+  #target(chain: Chain, into: IOBuf | undefined): IOBuf {
+    if (into === undefined) return new IOBuf(chain.pool.memory);
+    checkBuffer('into', into);
+    const target = into.chain();
+    if (target === chain || target.pool !== chain.pool) {
+      throw invalidArgumentError('into', 'another buffer over the same memory', into);
+    }
+    if (target.head !== null || target.spare !== null) releaseAll(target);
+    return into;
+  }
+}
+
+function markOf(delimiter: number | Uint8Array | string): number | Uint8Array {
+  const mark = typeof delimiter === 'string' ? Buffer.from(delimiter) : delimiter;
+  if (typeof mark !== 'number' && mark.length === 0) {
+    throw invalidArgumentError('delimiter', 'a byte or a sequence that is not empty', delimiter);
+  }
+  return mark;
 }

@@ -1,121 +1,243 @@
-import { contiguousTail } from './append.js';
-import { advance, type Chain } from './chain.js';
-import { checkF64, checkI32, checkU8, checkU16, checkU32, checkU64, setU64 } from './numbers.js';
+import {
+  checkBigI64,
+  checkBigU64,
+  checkFloat,
+  checkI8,
+  checkI16,
+  checkI32,
+  checkI64,
+  checkU8,
+  checkU16,
+  checkU32,
+  checkU64,
+  setU64,
+} from './numbers.js';
+import { bigVarintBytes, bigZigZag, setBigVarint, setVarint, varintBytes, zigZag } from './varint.js';
 
 /**
- * The half of an IOBuf that appends numbers of fixed size. A number never lies across two fragments when it
- * is written: if the last one has too little room, a new one follows. Values out of range throw
- * `SUNSTAR_OUT_OF_RANGE`.
+ * Appends numbers. A number is never cut in two: where the memory at the end has too little room, new
+ * memory follows. Values out of range throw `SUNSTAR_OUT_OF_RANGE`, and nothing is appended.
  */
 export abstract class NumberAppender {
-  /** @internal The content; throws SUNSTAR_IOBUF_DISPOSED once there is none. */
-  protected abstract chain(): Chain;
+  /** @internal Takes `sizeBytes` contiguous bytes behind the content and returns where in the arena they are. */
+  protected abstract claim(sizeBytes: number): number;
+  /** @internal The arena. */
+  protected abstract arenaView(): DataView;
+  /** @internal The arena. */
+  protected abstract arenaBytes(): Buffer;
 
   /** Appends an integer from 0 to 255. */
   appendU8(value: number): this {
-    appendU8(this.chain(), value);
+    checkU8(value);
+    const at = this.claim(1);
+    this.arenaBytes()[at] = value;
+    return this;
+  }
+
+  /** Appends an integer from −128 to 127. */
+  appendI8(value: number): this {
+    checkI8(value);
+    const at = this.claim(1);
+    this.arenaBytes()[at] = value;
     return this;
   }
 
   /** Appends an integer from 0 to 2^16 − 1, least significant byte first. */
   appendU16LE(value: number): this {
-    appendU16(this.chain(), value, true);
+    checkU16(value);
+    const at = this.claim(2);
+    this.arenaView().setUint16(at, value, true);
     return this;
   }
 
   /** Appends an integer from 0 to 2^16 − 1, most significant byte first. */
   appendU16BE(value: number): this {
-    appendU16(this.chain(), value, false);
+    checkU16(value);
+    const at = this.claim(2);
+    this.arenaView().setUint16(at, value);
+    return this;
+  }
+
+  /** Appends an integer from −2^15 to 2^15 − 1, least significant byte first. */
+  appendI16LE(value: number): this {
+    checkI16(value);
+    const at = this.claim(2);
+    this.arenaView().setInt16(at, value, true);
+    return this;
+  }
+
+  /** Appends an integer from −2^15 to 2^15 − 1, most significant byte first. */
+  appendI16BE(value: number): this {
+    checkI16(value);
+    const at = this.claim(2);
+    this.arenaView().setInt16(at, value);
     return this;
   }
 
   /** Appends an integer from 0 to 2^32 − 1, least significant byte first. */
   appendU32LE(value: number): this {
-    appendU32(this.chain(), value, true);
+    checkU32(value);
+    const at = this.claim(4);
+    this.arenaView().setUint32(at, value, true);
     return this;
   }
 
   /** Appends an integer from 0 to 2^32 − 1, most significant byte first. */
   appendU32BE(value: number): this {
-    appendU32(this.chain(), value, false);
+    checkU32(value);
+    const at = this.claim(4);
+    this.arenaView().setUint32(at, value);
     return this;
   }
 
   /** Appends an integer from −2^31 to 2^31 − 1, least significant byte first. */
   appendI32LE(value: number): this {
-    appendI32(this.chain(), value, true);
+    checkI32(value);
+    const at = this.claim(4);
+    this.arenaView().setInt32(at, value, true);
     return this;
   }
 
   /** Appends an integer from −2^31 to 2^31 − 1, most significant byte first. */
   appendI32BE(value: number): this {
-    appendI32(this.chain(), value, false);
+    checkI32(value);
+    const at = this.claim(4);
+    this.arenaView().setInt32(at, value);
     return this;
   }
 
   /** Appends an integer from 0 to 2^53 − 1 as 64 bits, least significant byte first. */
   appendU64LE(value: number): this {
-    appendU64(this.chain(), value, true);
+    checkU64(value);
+    const at = this.claim(8);
+    setU64(this.arenaView(), at, value, true);
     return this;
   }
 
   /** Appends an integer from 0 to 2^53 − 1 as 64 bits, most significant byte first. */
   appendU64BE(value: number): this {
-    appendU64(this.chain(), value, false);
+    checkU64(value);
+    const at = this.claim(8);
+    setU64(this.arenaView(), at, value, false);
+    return this;
+  }
+
+  /** Appends an integer from −2^53 + 1 to 2^53 − 1 as 64 bits, least significant byte first. */
+  appendI64LE(value: number): this {
+    checkI64(value);
+    const at = this.claim(8);
+    setU64(this.arenaView(), at, value, true);
+    return this;
+  }
+
+  /** Appends an integer from −2^53 + 1 to 2^53 − 1 as 64 bits, most significant byte first. */
+  appendI64BE(value: number): this {
+    checkI64(value);
+    const at = this.claim(8);
+    setU64(this.arenaView(), at, value, false);
+    return this;
+  }
+
+  /** Appends a bigint from 0 to 2^64 − 1, least significant byte first. */
+  appendBigU64LE(value: bigint): this {
+    checkBigU64(value);
+    const at = this.claim(8);
+    this.arenaView().setBigUint64(at, value, true);
+    return this;
+  }
+
+  /** Appends a bigint from 0 to 2^64 − 1, most significant byte first. */
+  appendBigU64BE(value: bigint): this {
+    checkBigU64(value);
+    const at = this.claim(8);
+    this.arenaView().setBigUint64(at, value);
+    return this;
+  }
+
+  /** Appends a bigint from −2^63 to 2^63 − 1, least significant byte first. */
+  appendBigI64LE(value: bigint): this {
+    checkBigI64(value);
+    const at = this.claim(8);
+    this.arenaView().setBigInt64(at, value, true);
+    return this;
+  }
+
+  /** Appends a bigint from −2^63 to 2^63 − 1, most significant byte first. */
+  appendBigI64BE(value: bigint): this {
+    checkBigI64(value);
+    const at = this.claim(8);
+    this.arenaView().setBigInt64(at, value);
+    return this;
+  }
+
+  /** Appends an IEEE 754 single, rounded to the nearest, least significant byte first. */
+  appendF32LE(value: number): this {
+    checkFloat(value);
+    const at = this.claim(4);
+    this.arenaView().setFloat32(at, value, true);
+    return this;
+  }
+
+  /** Appends an IEEE 754 single, rounded to the nearest, most significant byte first. */
+  appendF32BE(value: number): this {
+    checkFloat(value);
+    const at = this.claim(4);
+    this.arenaView().setFloat32(at, value);
     return this;
   }
 
   /** Appends an IEEE 754 double, least significant byte first. */
   appendF64LE(value: number): this {
-    appendF64(this.chain(), value, true);
+    checkFloat(value);
+    const at = this.claim(8);
+    this.arenaView().setFloat64(at, value, true);
     return this;
   }
 
   /** Appends an IEEE 754 double, most significant byte first. */
   appendF64BE(value: number): this {
-    appendF64(this.chain(), value, false);
+    checkFloat(value);
+    const at = this.claim(8);
+    this.arenaView().setFloat64(at, value);
     return this;
   }
-}
 
-function appendU8(chain: Chain, value: number): void {
-  checkU8(value);
-  const tail = contiguousTail(chain, 1);
-  chain.bytes[tail.end] = value;
-  advance(chain, tail, 1);
-}
+  /** Appends an integer from 0 to 2^53 − 1 as a varint (unsigned LEB128): 1 to 8 bytes. */
+  appendVarint(value: number): this {
+    checkU64(value);
+    this.#varint(value);
+    return this;
+  }
 
-function appendU16(chain: Chain, value: number, littleEndian: boolean): void {
-  checkU16(value);
-  const tail = contiguousTail(chain, 2);
-  chain.view.setUint16(tail.end, value, littleEndian);
-  advance(chain, tail, 2);
-}
+  /** Appends an integer from −2^52 to 2^52 − 1 as a zig-zag varint. */
+  appendZigZag(value: number): this {
+    this.#varint(zigZag(value));
+    return this;
+  }
 
-function appendU32(chain: Chain, value: number, littleEndian: boolean): void {
-  checkU32(value);
-  const tail = contiguousTail(chain, 4);
-  chain.view.setUint32(tail.end, value, littleEndian);
-  advance(chain, tail, 4);
-}
+  /** Appends a bigint from 0 to 2^64 − 1 as a varint: 1 to 10 bytes. */
+  appendBigVarint(value: bigint): this {
+    checkBigU64(value);
+    this.#bigVarint(value);
+    return this;
+  }
 
-function appendI32(chain: Chain, value: number, littleEndian: boolean): void {
-  checkI32(value);
-  const tail = contiguousTail(chain, 4);
-  chain.view.setInt32(tail.end, value, littleEndian);
-  advance(chain, tail, 4);
-}
+  /** Appends a bigint from −2^63 to 2^63 − 1 as a zig-zag varint. */
+  appendBigZigZag(value: bigint): this {
+    checkBigI64(value);
+    this.#bigVarint(bigZigZag(value));
+    return this;
+  }
 
-function appendU64(chain: Chain, value: number, littleEndian: boolean): void {
-  checkU64(value);
-  const tail = contiguousTail(chain, 8);
-  setU64(chain.view, tail.end, value, littleEndian);
-  advance(chain, tail, 8);
-}
+  #varint(value: number): void {
+    const sizeBytes = varintBytes(value);
+    const at = this.claim(sizeBytes);
+    setVarint(this.arenaBytes(), at, value, sizeBytes);
+  }
 
-function appendF64(chain: Chain, value: number, littleEndian: boolean): void {
-  checkF64(value);
-  const tail = contiguousTail(chain, 8);
-  chain.view.setFloat64(tail.end, value, littleEndian);
-  advance(chain, tail, 8);
+  #bigVarint(value: bigint): void {
+    const sizeBytes = bigVarintBytes(value);
+    const at = this.claim(sizeBytes);
+    setBigVarint(this.arenaBytes(), at, value, sizeBytes);
+  }
 }

@@ -3,6 +3,7 @@ import { Block, type BlockOwner } from './block.js';
 import { Chain } from './chain.js';
 import { invariantError } from './errors.js';
 import { Fragment } from './fragment.js';
+import { Region } from './region.js';
 
 /** At most this many unused objects of each kind are kept for reuse; more are left to the collector. */
 export const POOLED_OBJECTS_MAX = 16384;
@@ -18,6 +19,8 @@ export class Pool {
   readonly memory: ShardMemory;
   readonly bytes: Buffer;
   readonly view: DataView;
+  /** The arena. */
+  readonly region: Region;
   #blocks: Block | null = null;
   #blockCount = 0;
   #fragments: Fragment | null = null;
@@ -29,6 +32,7 @@ export class Pool {
     this.memory = memory;
     this.bytes = memory.bytes;
     this.view = memory.arena.view;
+    this.region = new Region(memory.bytes, memory.arena.view, memory.arena.address);
   }
 
   /** An empty chain. */
@@ -60,7 +64,7 @@ export class Pool {
   acquireBlock(offset: number, capacity: number, owner: BlockOwner | null): Block {
     let block = this.#blocks;
     if (block === null) {
-      block = new Block();
+      block = new Block(this.region);
     } else {
       this.#blocks = block.nextFree;
       this.#blockCount--;
@@ -114,6 +118,7 @@ export class Pool {
     const owner = block.owner;
     block.epoch++;
     block.owner = null;
+    block.region = this.region;
     if (this.#blockCount < POOLED_OBJECTS_MAX) {
       this.#blockCount++;
       block.nextFree = this.#blocks;

@@ -21,6 +21,7 @@ export function reserve(chain: Chain, sizeBytes: number): number {
   }
   chain.reservedAt = at;
   chain.reservedBytes = sizeBytes;
+  chain.reservations++;
   return at;
 }
 
@@ -42,4 +43,11 @@ export function commit(chain: Chain, sizeBytes: number): void {
     throw notReservedError(sizeBytes);
   }
   chain.reservedAt = -1;
+}
+
+/** Whether reservation number `number`, made at `at`, can still be committed: nothing was appended since. */
+export function isReserved(chain: Chain, number: number, at: number): boolean {
+  if (chain.reservations !== number || chain.reservedAt !== at) return false;
+  const { tail, spare } = chain;
+  return (tail !== null && tail.end === at) || (spare !== null && spare.end === at);
 }

@@ -1,5 +1,6 @@
 import { type Chain, locate } from './chain.js';
 import type { Fragment } from './fragment.js';
+import { regionOf } from './region.js';
 
 /** The kernel takes no longer scatter list (`IOV_MAX`). */
 export const IOVECS_MAX = 1024;
@@ -21,13 +22,12 @@ function setWord64(view: DataView, at: number, value: number): void {
 export function writeIovecs(chain: Chain, tableOffset: number, maxCount: number, skipBytes: number): number {
   if (skipBytes === chain.size) return 0;
   const view = chain.view;
-  const arenaAddress = chain.pool.memory.arena.address;
   let fragment: Fragment | null = locate(chain, skipBytes);
   let start = fragment.start + (skipBytes - chain.fingerPosition);
   let at = tableOffset;
   let count = 0;
   while (fragment !== null && count < maxCount) {
-    setWord64(view, at, arenaAddress + start);
+    setWord64(view, at, regionOf(fragment).address + start);
     setWord64(view, at + 8, fragment.end - start);
     at += IOVEC_SIZE_BYTES;
     count++;

@@ -1,0 +1,74 @@
+import { appendRange } from './append.js';
+import type { Block, BlockOwner } from './block.js';
+import { type Chain, pushBack, releaseAll } from './chain.js';
+import { bytesOf, Region } from './region.js';
+
+/** Appends a window of memory outside of the arena as a fragment; `owner` is told when nobody refers to it. */
+export function pushForeign(
+  chain: Chain,
+  region: Region,
+  offset: number,
+  length: number,
+  owner: BlockOwner,
+): void {
+  const { pool } = chain;
+  const block: Block = pool.acquireBlock(offset, length, owner);
+  block.region = region;
+  block.writeEnd = offset + length;
+  block.sealed = true;
+  pushBack(chain, pool.acquireFragment(block, offset, offset + length, offset + length, length));
+}
+
+/** Appends a byte array without a copy; `release` is called when nobody refers to it any more. */
+export function wrap(
+  chain: Chain,
+  bytes: Uint8Array,
+  release: ((bytes: Uint8Array) => void) | undefined,
+): void {
+  if (bytes.length === 0) {
+    release?.(bytes);
+    return;
+  }
+  const owner = {
+    release(): void {
+      release?.(bytes);
+    },
+  };
+  pushForeign(chain, Region.over(bytes), 0, bytes.length, owner);
+}
+
+/** Replaces every fragment outside of the arena by a copy. Throws OutOfMemoryError with the chain unchanged. */
+export function localize(chain: Chain): void {
+  const { pool } = chain;
+  const local = pool.acquireChain();
+  try {
+    for (let fragment = chain.head; fragment !== null; fragment = fragment.next) {
+      if (fragment.block.region === pool.region) {
+        pushBack(
+          local,
+          pool.acquireFragment(
+            fragment.block,
+            fragment.start,
+            fragment.end,
+            fragment.limit,
+            fragment.capacity,
+          ),
+        );
+      } else {
+        appendRange(local, bytesOf(fragment), fragment.start, fragment.end - fragment.start);
+      }
+    }
+    releaseAll(chain);
+    chain.head = local.head;
+    chain.tail = local.tail;
+    chain.size = local.size;
+    chain.count = local.count;
+    local.head = null;
+    local.tail = null;
+    local.size = 0;
+    local.count = 0;
+  } finally {
+    releaseAll(local);
+    pool.recycleChain(local);
+  }
+}
