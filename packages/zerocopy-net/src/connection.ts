@@ -228,7 +228,7 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
       if (data instanceof IOBuf) sendSide.output.take(data);
       else sendSide.output.append(data);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
     sendSide.flush();
     if (sendSide.pendingBytes <= limits.outputHighWaterBytes) return RESOLVED;

@@ -5,6 +5,7 @@ import {
   IORING_CQE_F,
   IORING_OP,
   IORING_RECVSEND,
+  SunstarError,
   systemError,
 } from '@sunstar/runtime';
 import { Connection } from './connection.js';
@@ -212,8 +213,15 @@ export class Listener implements Completion, AsyncDisposable {
         return undefined;
       },
       (error: unknown) => {
-        // That the peer went away is no failure of the handler.
-        if (error !== connection.error) connection.handlerFailed(error);
+        // That the peer went away, or that we closed, is no failure of the handler.
+        if (error === connection.error) return;
+        if (
+          error instanceof SunstarError &&
+          error.code === 'SUNSTAR_CONNECTION_CLOSED' &&
+          !connection.isWritable
+        )
+          return;
+        connection.handlerFailed(error);
       },
     );
   }

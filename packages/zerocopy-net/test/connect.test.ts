@@ -33,7 +33,7 @@ test('a refused connection says so', async () => {
   await expect(connect({ port })).rejects.toMatchObject({
     code: 'SUNSTAR_ECONNREFUSED',
     syscall: 'connect',
-    message: expect.stringContaining(`127.0.0.1:${port}`),
+    message: expect.stringContaining(`127.0.0.1:${port}`) as unknown,
   });
 });
 
@@ -51,7 +51,7 @@ test('a signal ends the attempt', async () => {
   setTimeout(() => controller.abort(new Error('changed my mind')), 20);
   await expect(attempt).rejects.toMatchObject({
     code: 'SUNSTAR_CONNECT_ABORTED',
-    cause: expect.objectContaining({ message: 'changed my mind' }),
+    cause: expect.objectContaining({ message: 'changed my mind' }) as unknown,
   });
   await expect(connect({ port: hole.port, signal: controller.signal })).rejects.toMatchObject({
     code: 'SUNSTAR_CONNECT_ABORTED',

@@ -53,7 +53,7 @@ describe('a handler that fails', () => {
     await until(() => errors.length === 1);
     expect(errors[0]).toMatchObject({
       code: 'SUNSTAR_HANDLER_FAILED',
-      cause: expect.objectContaining({ message: 'on purpose' }),
+      cause: expect.objectContaining({ message: 'on purpose' }) as unknown,
     });
   });
 
@@ -68,6 +68,19 @@ describe('a handler that fails', () => {
     expect(listener.stats.errors).toBe(1);
     expect(listener.stats.handlerErrors).toBe(0);
   });
+});
+
+test('a handler that reads while we close is no failure', async () => {
+  await using listener = await listen({ port: 0 }, async (connection) => {
+    await connection.read();
+  });
+  const client = await nodeClient(listener.port);
+  await until(() => listener.connections.size === 1);
+  for (const connection of listener.connections) void connection.close();
+  expect(await outcome(client)).toBe('end');
+  client.end();
+  await until(() => listener.stats.open === 0);
+  expect(listener.stats.handlerErrors + listener.stats.resets).toBe(0);
 });
 
 test('garbage does no harm', async () => {
@@ -154,7 +167,7 @@ describe('addresses', () => {
     await using listener = await listen({ port: 0, reusePort: false }, () => {});
     await expect(listen({ port: listener.port, reusePort: false }, () => {})).rejects.toMatchObject({
       code: 'SUNSTAR_EADDRINUSE',
-      message: expect.stringContaining(`127.0.0.1:${listener.port}`),
+      message: expect.stringContaining(`127.0.0.1:${listener.port}`) as unknown,
     });
   });
 

@@ -9,10 +9,9 @@ const memory = new ShardMemory(createArena(4 * 1024 * 1024));
 class KernelSide {
   readonly view: DataView;
   head = 0;
-  constructor(
-    readonly ring: ArrayBuffer,
-    readonly count: number,
-  ) {
+  readonly count: number;
+  constructor(ring: ArrayBuffer, count: number) {
+    this.count = count;
     this.view = new DataView(ring);
   }
 
@@ -66,8 +65,8 @@ describe('receive pool', () => {
     expect(kernel.available).toBe(8);
     for (let i = 0; i < 70_000; i++) {
       const { id, offset, length } = kernel.take();
-      expect(offset).toBe(pool.offsetOf(id));
-      expect(length).toBe(512);
+      if (offset !== pool.offsetOf(id) || length !== 512)
+        throw new Error(`round ${i}: buffer ${id} at ${offset}`);
       pool.take(id);
       pool.release(offset);
     }

@@ -48,7 +48,7 @@ export class FakeKernel {
     };
     this.shard = {
       memory,
-      log: { error: log, warn: log, info: log, debug: log } as unknown as NetworkShard['log'],
+      log: { error: log, warn: log, info: log, debug: log },
       reactor: {
         get nowMs(): number {
           return kernel.nowMs;
