@@ -77,6 +77,17 @@ describe('reading a range', () => {
     );
   });
 
+  it('takes nothing from behind a short piece when the file grows meanwhile', async () => {
+    const { ring, target } = setUp();
+    ring.file = pattern(1000, 1);
+    const reading = readRange(target, 0, 200_000);
+    ring.complete(0, 0, Number.POSITIVE_INFINITY);
+    ring.file = pattern(200_000, 2);
+    completeAll(ring, []);
+    using content = await reading;
+    expect(content.toBuffer().equals(pattern(1000, 1))).toBe(true);
+  });
+
   it('frees its memory after an error', async () => {
     const { ring, target } = setUp(2);
     ring.file = pattern(500_000, 1);
@@ -156,6 +167,29 @@ describe('writing a range', () => {
     completeAll(ring, []);
     await writing;
     expect(ring.file.equals(buffer.toBuffer())).toBe(true);
+  });
+
+  it('copies no more than what is not aligned', async () => {
+    const { ring, target } = setUp();
+    for (const parts of [
+      // One sector from an odd place; then a piece that is aligned from its start.
+      [
+        { sectors: 1, odd: 0, start: 8 },
+        { sectors: 64, odd: 0, start: 0 },
+      ],
+      // A piece that becomes aligned after 504 bytes.
+      [
+        { sectors: 0, odd: 8, start: 0 },
+        { sectors: 64, odd: 504, start: 8 },
+      ],
+    ]) {
+      using buffer = bufferOf(ring, parts);
+      const writing = writeRange(target, 0, buffer);
+      expect(ring.parked.map((submission) => ring.sizeOf(submission))).toEqual([512, 32768]);
+      completeAll(ring, []);
+      await writing;
+      expect(ring.file.equals(buffer.toBuffer())).toBe(true);
+    }
   });
 
   it('writes arena memory from where it is, and copies other bytes', async () => {
