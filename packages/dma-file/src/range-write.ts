@@ -200,17 +200,12 @@ class RangeWrite {
     this.#lengths.length = 0;
     let total = 0;
     let room = FRAGMENT_SIZE_BYTES_MAX;
-    for (let next = this.#directBytes(); next > 0; next = room > 0 ? this.#directBytes() : 0) {
-      const last = this.#offsets.length - 1;
-      const offset = this.#source.offset();
-      const isAdjacent = last >= 0 && this.#offsets[last] + this.#lengths[last] === offset;
-      if (!isAdjacent && this.#offsets.length === (step.iovecs < 0 ? 1 : MAX_IOVECS)) break;
-      const count = Math.min(next, room);
-      if (isAdjacent) this.#lengths[last] += count;
-      else {
-        this.#offsets.push(offset);
-        this.#lengths.push(count);
-      }
+    const maxPieces = step.iovecs < 0 ? 1 : MAX_IOVECS;
+    while (room > 0 && this.#offsets.length < maxPieces) {
+      const count = Math.min(this.#directBytes(), room);
+      if (count === 0) break;
+      this.#offsets.push(this.#source.offset());
+      this.#lengths.push(count);
       total += count;
       room -= count;
       this.#left -= count;

@@ -72,7 +72,8 @@ describe('FileOperations', () => {
           } else {
             operations.transfer(result, opcode, 2 * SECTOR, at, length);
           }
-          for (const { error, limit } of [...script, ...Array(20).fill({ error: 0, limit: 1e9 })]) {
+          const rest = Array.from({ length: 20 }, () => ({ error: 0, limit: 1e9 }));
+          for (const { error, limit } of [...script, ...rest]) {
             if (ring.parked.length === 0) break;
             const [submission] = ring.parked;
             expect(submission.offset % SECTOR).toBe(0);

@@ -24,7 +24,7 @@ describe.runIf(canMount)('on a small ext4', () => {
   });
 
   const path = (name: string): string => join(point, name);
-  const full = expect.objectContaining({ code: 'SUNSTAR_ENOSPC' });
+  const full: unknown = expect.objectContaining({ code: 'SUNSTAR_ENOSPC' });
 
   it('allocates smaller steps as the disk fills, refuses appends when it is full, and goes on after', async () => {
     writeFileSync(path('ballast'), Buffer.alloc(8 * MIB));
@@ -117,7 +117,7 @@ describe.runIf(canMount)('on a small ext4', () => {
     writeFileSync(path('old'), 'old');
     unmount(point);
     mountImage(directory, 24, 'loop,ro');
-    const readOnly = expect.objectContaining({ code: 'SUNSTAR_EROFS' });
+    const readOnly: unknown = expect.objectContaining({ code: 'SUNSTAR_EROFS' });
     await expect(DmaFile.open(path('new'), { flags: 'w' })).rejects.toEqual(readOnly);
     await expect(DmaFile.open(path('old'), { flags: 'r+' })).rejects.toEqual(readOnly);
     await expect(makeDirectory(path('directory'))).rejects.toEqual(readOnly);

@@ -16,7 +16,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 /** Where the test files of one test file live: removed at its end. */
 export interface Scratch {
   /** A path in the scratch directory. */
-  path(name: string): string;
+  readonly path: (name: string) => string;
   readonly shard: Shard;
 }
 
