@@ -120,7 +120,8 @@ describe('ExpiryWheel', () => {
         let nowMs = START_MS;
         for (const step of actions) {
           if (step.kind === 'add' && !model.has(step.index)) {
-            model.set(step.index, nowMs + step.delayMs);
+            // One that has expired already is due at once, which is in the tick that comes next.
+            model.set(step.index, nowMs + Math.max(step.delayMs, 0));
             fixture.add(step.index, nowMs + step.delayMs, nowMs);
           } else if (step.kind === 'remove' && model.delete(step.index)) {
             fixture.remove(step.index);

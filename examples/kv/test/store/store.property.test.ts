@@ -367,13 +367,13 @@ function check(
 }
 
 test('behaves as a map, with expiry', () => {
-  check(30, 64 * 1024 * 1024, Number.POSITIVE_INFINITY, commands, false);
+  check(20, 64 * 1024 * 1024, Number.POSITIVE_INFINITY, commands, false);
 });
 
 test('what does not fit into its limit changes nothing', () => {
-  check(30, 16 * 1024 * 1024, 400 * 1024, [...commands, journalCommand], true);
+  check(20, 16 * 1024 * 1024, 400 * 1024, [...commands, journalCommand], true);
 });
 
 test('what does not fit into the arena changes nothing', () => {
-  check(30, 1536 * 1024, Number.POSITIVE_INFINITY, [...commands, journalCommand], true);
+  check(20, 1536 * 1024, Number.POSITIVE_INFINITY, [...commands, journalCommand], true);
 });
