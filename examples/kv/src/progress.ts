@@ -1,6 +1,5 @@
 import { SingleBar } from 'cli-progress';
-import type { DirectoryPlan } from './log/data-directory.js';
-import { shardDirectory } from './log/data-directory.js';
+import { type DirectoryPlan, shardDirectory } from './log/data-directory.js';
 import { bytesToRecover } from './log/recovery.js';
 
 /** A start that takes no longer than this shows no bar. */
@@ -38,7 +37,7 @@ export async function showProgress(plan: DirectoryPlan, progress: SharedArrayBuf
   const done = new Float64Array(progress);
   let bar: SingleBar | null = null;
   const timer = setInterval(() => {
-    if (performance.now() - startedAt < QUIET_MS) return;
+    if (totalMib === 0 || performance.now() - startedAt < QUIET_MS) return;
     const doneMib = Math.min(totalMib, Math.floor(done.reduce((sum, bytes) => sum + bytes, 0) / MIB));
     if (bar === null) {
       bar = new SingleBar({

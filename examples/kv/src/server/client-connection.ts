@@ -47,7 +47,8 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
   /** Commands are being executed: what happens meanwhile is looked at when they are done. */
   #isRunning = false;
   #isHolding = false;
-  /** Bytes in the present sink behind the last reply. */
+  /** Bytes that were in the sink before the present replies, and bytes of those that are complete. */
+  #sinkStart = 0;
   #mark = 0;
   #awaitsLog = false;
   #awaitsRoom = false;
@@ -239,7 +240,7 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
       this.#held().push(mark - this.#mark, waitsFor);
     }
     this.#mark = mark;
-    if (mark > options.maxOutputBytes) this.#blocks |= Block.Replies;
+    if (this.#sinkStart + mark > options.maxOutputBytes) this.#blocks |= Block.Replies;
     if (this.state.closing) this.#blocks |= Block.Closing;
   }
 
@@ -296,11 +297,16 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
 
   /** Replies go straight to the output unless others must leave before them, or they may have to wait. */
   #beginReplies(): void {
-    const { reply, log } = this.#server.core;
+    const { log } = this.#server.core;
     this.#isHolding = log.fsync === 'always' || (this.#queue !== null && !this.#queue.isEmpty);
+    this.#beginSink();
+  }
+
+  #beginSink(): void {
     const sink = this.#sink;
-    reply.begin(sink, this.state.protocol);
-    this.#mark = sink.sizeBytes;
+    this.#server.core.reply.begin(sink, this.state.protocol);
+    this.#sinkStart = sink.sizeBytes;
+    this.#mark = 0;
   }
 
   #endReplies(): void {
@@ -339,8 +345,7 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
     queue.pushPending(pending);
     if (!this.#isHolding) {
       this.#isHolding = true;
-      reply.begin(queue.held, this.state.protocol);
-      this.#mark = queue.held.sizeBytes;
+      this.#beginSink();
     }
     if (queue.count >= PENDING_MAX) this.#blocks |= Block.Replies;
   }
@@ -349,10 +354,12 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
   #delay(): void {
     this.#server.core.reply.flush();
     const sink = this.#sink;
-    const lengthBytes = sink.sizeBytes - this.#mark;
-    using last = sink.share(this.#mark, lengthBytes);
+    const start = this.#sinkStart + this.#mark;
+    const lengthBytes = sink.sizeBytes - start;
+    using last = sink.share(start, lengthBytes);
     const bytes = last.toBuffer();
     sink.trimBack(lengthBytes);
+    this.#beginSink();
     this.#delayed = new DelayedReply(bytes, this.state.pauseMs, () => {
       this.#delayed = null;
       this.replyArrived();
