@@ -45,9 +45,10 @@ export class Caller {
     }
     const promise = new Promise<unknown>(this.#capture);
     const callId = this.#pending.add(this.#captured, link.peerId, target);
-    link.outstanding++;
+    // With calls outstanding the peer has something to do.
+    const hurry = link.outstanding++ === 0;
     try {
-      this.#writer.postArguments(link, CALL, callId, target, args);
+      this.#writer.postArguments(link, CALL, callId, target, args, hurry);
     } catch (error) {
       // Gone when a getter of an argument has closed the mesh: that has rejected it.
       if (this.#pending.take(callId, link.peerId) === undefined) return promise;
@@ -61,7 +62,7 @@ export class Caller {
   /** Calls a method one way. */
   notify(link: Link, target: number, args: readonly unknown[]): void {
     if (link.stopped || link.queued >= this.#maxOutstanding) throw this.#refusal(link, target);
-    this.#writer.postArguments(link, NOTIFY, 0, target, args);
+    this.#writer.postArguments(link, NOTIFY, 0, target, args, false);
     this.#sent++;
   }
 

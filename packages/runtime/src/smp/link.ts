@@ -5,6 +5,11 @@ import { BYE, FREE, FREES_PER_MESSAGE, PAYLOAD_WORDS_AT, ROOM } from './message.
 import { SlotQueue } from './slot-queue.js';
 import { type ControlViews, SpscConsumer, SpscProducer } from './spsc-ring.js';
 
+/** How many messages are shown together, at most; the size of a batch in Seastar too. */
+const HELD = 16;
+
+const settled: Promise<void> = Promise.resolve();
+
 /** What a {@link Link} is made of. */
 export interface LinkOptions {
   readonly views: ControlViews;
@@ -51,6 +56,11 @@ export class Link {
   readonly #wake: (shardId: number) => void;
   /** Blocks of this shard that the peer reads. */
   readonly #away = new Set<number>();
+  /** Messages that are written and shown a little later, together. */
+  #held = 0;
+  readonly #showHeld = (): void => {
+    if (this.#held > 0) this.#show();
+  };
   /** A FREE message in the making: blocks of the peer that were read here. */
   readonly #returns = new Int32Array(PAYLOAD_WORDS_AT + FREES_PER_MESSAGE);
   readonly #notice = new Int32Array(PAYLOAD_WORDS_AT);
@@ -88,10 +98,14 @@ export class Link {
   /**
    * Sends a message: into the ring, or behind those that wait for room in it.
    *
+   * Showing a message moves a line of memory between cores. One that is in no hurry is shown together with
+   * those that follow: when there are sixteen, or when the code that runs now gives way (as a microtask).
+   *
    * @param block - The arena block of its payload, or −1; it is the peer's to give back.
+   * @param hurry - The peer may have nothing to do but wait for it.
    * @returns False when too many messages wait for room: nothing was sent.
    */
-  send(message: Int32Array, words: number, block: number): boolean {
+  send(message: Int32Array, words: number, block: number, hurry: boolean): boolean {
     if (this.#queue.length !== 0 || !this.#producer.tryWrite(message, 0, words)) {
       if (!this.#queue.tryPush(message, 0, words)) return false;
       this.overflowed++;
@@ -100,7 +114,9 @@ export class Link {
       return true;
     }
     if (block >= 0) this.#away.add(block);
-    if (!this.corked) this.#show();
+    if (this.corked) return true;
+    if (hurry || this.#held === HELD - 1) this.#show();
+    else if (this.#held++ === 0) void settled.then(this.#showHeld);
     return true;
   }
 
@@ -138,7 +154,7 @@ export class Link {
     if (!this.consumer.release()) return true;
     if (this.peerStopped) return false;
     this.#notice[0] = ROOM;
-    this.#must(this.send(this.#notice, 1, -1));
+    this.#must(this.send(this.#notice, 1, -1, true));
     return true;
   }
 
@@ -159,8 +175,11 @@ export class Link {
     this.#returns[0] = FREE | (count << 16);
     const words = PAYLOAD_WORDS_AT + count;
     if (this.#queue.length === 0 && this.#producer.tryWrite(this.#returns, 0, words)) {
-      if (!this.corked) this.#producer.publish();
-    } else this.#must(this.send(this.#returns, words, -1));
+      if (!this.corked) {
+        this.#held = 0;
+        this.#producer.publish();
+      }
+    } else this.#must(this.send(this.#returns, words, -1, true));
   }
 
   /** Takes a block back that the peer has read. */
@@ -182,6 +201,8 @@ export class Link {
     for (const offset of this.#away) this.#memory.free(offset);
     this.#away.clear();
     this.#returnCount = 0;
+    // Showing it now would ring at a shard that is gone.
+    this.#held = 0;
   }
 
   /**
@@ -210,7 +231,7 @@ export class Link {
       this.#returnCount >= 0 &&
       this.#returnCount < FREES_PER_MESSAGE &&
       (this.#queue.length === 0 || this.#roomWanted) &&
-      (this.corked || !this.#producer.unpublished);
+      (this.corked || this.stopped || this.#held > 0 || !this.#producer.unpublished);
     if (!ok) {
       throw new SunstarError(
         'SUNSTAR_BROKEN_INVARIANT',
@@ -225,6 +246,7 @@ export class Link {
   }
 
   #show(): void {
+    this.#held = 0;
     this.#producer.publish();
     this.#wakeSleeper();
   }

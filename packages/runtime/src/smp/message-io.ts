@@ -26,9 +26,17 @@ export class MessageWriter {
   /**
    * Sends the arguments of a call to a peer.
    *
+   * @param hurry - See {@link Link.send}.
    * @throws What {@link Encoder.write} throws; then nothing was sent.
    */
-  postArguments(link: Link, kind: number, callId: number, target: number, args: readonly unknown[]): void {
+  postArguments(
+    link: Link,
+    kind: number,
+    callId: number,
+    target: number,
+    args: readonly unknown[],
+    hurry: boolean,
+  ): void {
     const count = args.length;
     if (count > MAX_ARGUMENTS) {
       throw new SunstarError(
@@ -38,7 +46,7 @@ export class MessageWriter {
     }
     const encoder = this.#begin();
     for (let index = 0; index < count; index++) encoder.write(args[index], 'arguments', index);
-    send(encoder, link, kind, count, callId, target);
+    send(encoder, link, kind, count, callId, target, hurry);
   }
 
   /**
@@ -50,7 +58,7 @@ export class MessageWriter {
   postValue(link: Link, kind: number, callId: number, value: unknown, role: string): void {
     const encoder = this.#begin();
     encoder.write(value, role);
-    send(encoder, link, kind, 1, callId, 0);
+    send(encoder, link, kind, 1, callId, 0, true);
   }
 
   #begin(): Encoder {
@@ -68,10 +76,11 @@ function send(
   count: number,
   callId: number,
   target: number,
+  hurry: boolean,
 ): void {
   const words = encoder.end(kind, count, callId, target);
   // Stopped: a getter of a value has closed the mesh.
-  if (!link.stopped && link.send(encoder.image, words, encoder.block)) return;
+  if (!link.stopped && link.send(encoder.image, words, encoder.block, hurry)) return;
   encoder.abort();
   throw new SunstarError(
     link.stopped ? 'SUNSTAR_SHARD_STOPPED' : 'SUNSTAR_SMP_OVERLOADED',

@@ -126,7 +126,7 @@ export class Server {
     this.#short[1] = callId;
     this.#shortFloats[0] = error.requestedBytes;
     this.#shortFloats[1] = error.freeBytes;
-    link.send(this.#short, this.#short.length, -1);
+    link.send(this.#short, this.#short.length, -1, true);
   }
 }
 

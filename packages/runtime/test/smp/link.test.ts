@@ -33,7 +33,7 @@ const message = new Int32Array(16);
 function send(link: Link, value: number): boolean {
   message[0] = CALL;
   message[1] = value;
-  return link.send(message, 2, -1);
+  return link.send(message, 2, -1, true);
 }
 
 /** Takes all messages like a mesh does. @returns The values of the calls. */
@@ -88,6 +88,31 @@ describe('Link', () => {
         expect(got[1]).toEqual(Array.from({ length: next[0] }, (_, index) => index));
       }),
     );
+  });
+
+  it('shows messages that are in no hurry when there are sixteen, or when the running code gives way', async () => {
+    const { shared, layout, links, woken } = pair(64);
+    const relaxed = (value: number): void => {
+      message[0] = CALL;
+      message[1] = value;
+      expect(links[0].send(message, 2, -1, false)).toBe(true);
+      links[0].invariants();
+    };
+    for (let value = 0; value < 15; value++) relaxed(value);
+    expect(receive(links[1], shared)).toEqual([]);
+    relaxed(15);
+    expect(receive(links[1], shared)).toHaveLength(16);
+    expect(fallAsleep(shared, layout, 1)).toBe(true);
+    relaxed(16);
+    expect(woken).toEqual([]);
+    await Promise.resolve();
+    expect(woken).toEqual([1]);
+    expect(receive(links[1], shared)).toEqual([16]);
+    relaxed(17);
+    send(links[0], 18);
+    expect(receive(links[1], shared)).toEqual([17, 18]);
+    await Promise.resolve();
+    links[0].invariants();
   });
 
   it('refuses a message when too many wait for room', () => {
@@ -192,7 +217,7 @@ describe('Link', () => {
     for (let count = 0; count < 2; count++) {
       message[0] = CALL;
       const block = memories[1].allocate(100);
-      links[1].send(message, 2, block);
+      links[1].send(message, 2, block, true);
       receive(links[0], shared);
       links[0].giveBack(block);
       links[0].sendReturns();
@@ -212,7 +237,7 @@ describe('Link', () => {
     const blocks = Array.from({ length: 30 }, () => memories[0].allocate(100));
     for (const block of blocks) {
       message[0] = CALL;
-      expect(links[0].send(message, 2, block)).toBe(true);
+      expect(links[0].send(message, 2, block, true)).toBe(true);
     }
     expect(links[0].blocksAway).toBe(30);
     receive(links[1], shared);
@@ -236,12 +261,23 @@ describe('Link', () => {
     const { links, memories } = pair(2);
     for (let count = 0; count < 5; count++) {
       message[0] = CALL;
-      links[0].send(message, 2, memories[0].allocate(1000));
+      links[0].send(message, 2, memories[0].allocate(1000), true);
     }
     expect(memories[0].stats().liveBlocks).toBe(5);
     links[0].abandon(new Error('crash'));
+    links[0].invariants();
     expect(memories[0].stats().liveBlocks).toBe(0);
     expect(links[0].queued).toBe(0);
+  });
+
+  it('does not ring at a peer that is gone', async () => {
+    const { shared, layout, links, woken } = pair(64);
+    expect(fallAsleep(shared, layout, 1)).toBe(true);
+    message[0] = CALL;
+    links[0].send(message, 2, -1, false);
+    links[0].abandon(new Error('crash'));
+    await Promise.resolve();
+    expect(woken).toEqual([]);
   });
 
   it('says goodbye, in a full ring through the state of the shard', () => {

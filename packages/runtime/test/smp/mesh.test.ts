@@ -149,6 +149,7 @@ describe('Mesh', () => {
     const stores = await startService(all, 'store', Store);
     for (let index = 0; index < 100; index++) stores[0].notify(2).record(`flood ${index}`);
     stores[1].notify(2).record('quiet');
+    await Promise.resolve();
     expect(all.meshes[2].poll()).toBeLessThanOrEqual(16);
     expect(stores[2].local.seen).toContain('quiet');
     expect(stores[2].local.seen.length).toBeLessThanOrEqual(16);
@@ -159,6 +160,7 @@ describe('Mesh', () => {
       others[0].notify(2).record('a');
       others[1].notify(2).record('b');
     }
+    await Promise.resolve();
     for (let count = 0; count < 4; count++) turns.meshes[2].poll();
     expect(others[2].local.seen.filter((value) => value === 'a').length).toBe(16);
     await all.settle();
@@ -353,12 +355,14 @@ describe('Mesh', () => {
     };
     expect(waiting()).toEqual([false, false]);
     stores[2].notify(0).record(1);
+    await Promise.resolve();
     expect(waiting()).toEqual([false, true]);
     mesh.poll();
     expect(waiting()).toEqual([false, false]);
     expect(mesh.words[mesh.sleepWord]).toBe(0);
     mesh.words[mesh.sleepWord] = 1;
     stores[1].notify(0).record(1);
+    await Promise.resolve();
     expect(all.woken).toEqual([0]);
     expect(mesh.words[mesh.sleepWord]).toBe(0);
   });
