@@ -5,6 +5,7 @@
       "sources": [
         "src/addon.cc",
         "src/arena.cc",
+        "src/bytes.cc",
         "src/checksum.cc",
         "src/cpu.cc",
         "src/file.cc",

@@ -9,6 +9,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sunstar::ExportFile(env, exports);
   sunstar::ExportCpu(env, exports);
   sunstar::ExportChecksum(env, exports);
+  sunstar::ExportBytes(env, exports);
   return exports;
 }
 

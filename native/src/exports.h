@@ -10,5 +10,6 @@ void ExportSocket(Napi::Env env, Napi::Object exports);
 void ExportFile(Napi::Env env, Napi::Object exports);
 void ExportCpu(Napi::Env env, Napi::Object exports);
 void ExportChecksum(Napi::Env env, Napi::Object exports);
+void ExportBytes(Napi::Env env, Napi::Object exports);
 
 }  // namespace sunstar
