@@ -4,7 +4,7 @@ import { native } from '@sunstar/native';
 import { allowedCpus, Runtime } from '@sunstar/runtime';
 import { Piscina } from 'piscina';
 import type { Benchmark, BenchmarkCase, Measurement, Metric, Peer } from './harness/benchmark.js';
-import { type Call, callsPerSecond, latencyUs } from './smp/load.js';
+import { type Call, callsPerSecond, latencyUs, messagesPerSecond } from './smp/load.js';
 import type { Answer, Request } from './smp/shard.js';
 import type { Envelope } from './smp/worker.js';
 
@@ -62,6 +62,7 @@ function rawCalls(worker: Worker): Call {
   const waiting = new Map<number, (value: number) => void>();
   let nextId = 0;
   worker.on('message', ({ id, left }: Envelope) => {
+    if (id === undefined) return;
     waiting.get(id)?.(left);
     waiting.delete(id);
   });
@@ -100,17 +101,23 @@ async function startPeers(cpu: number | undefined) {
     workerData: { cpu },
   });
   const pooled: Call = (left) => pool.run({ left, right: 1 });
+  const raw = rawCalls(worker);
+  const send = (left: number): void => worker.postMessage({ left, right: 1 } satisfies Envelope);
   const calls: [string, Call][] = [
-    ['postMessage', rawCalls(worker)],
+    ['postMessage', raw],
     ['piscina', pooled],
   ];
   const where = cpu === undefined ? '' : ', pinned like ours';
+  const asPeer = (peer: string, measure: () => Promise<Measurement>): Peer => ({
+    peer: `${peer}${where}`,
+    measure: () => (cpu === undefined ? measure() : pinned(measure)),
+  });
   return {
     peers(measure: (call: Call) => Promise<Measurement>): Peer[] {
-      return calls.map(([peer, call]) => ({
-        peer: `${peer}${where}`,
-        measure: () => (cpu === undefined ? measure(call) : pinned(() => measure(call))),
-      }));
+      return calls.map(([peer, call]) => asPeer(peer, () => measure(call)));
+    },
+    oneWay(): Peer {
+      return asPeer('postMessage', () => messagesPerSecond(send, raw, false));
     },
     async stop(): Promise<void> {
       await Promise.all([pool.destroy(), worker.terminate()]);
@@ -133,17 +140,22 @@ const benchmark: Benchmark = {
     const cases: BenchmarkCase[] = [
       {
         metrics: latencyMetrics('call and answer, 1 outstanding'),
-        ours: () => polling.measure({ outstanding: 1 }),
+        ours: () => polling.measure({ kind: 'latency' }),
         peers: peers((call) => latencyUs(call)),
       },
       {
         metrics: [{ case: `calls, ${MANY} outstanding`, unit: 'calls/s', higherIsBetter: true }],
-        ours: () => polling.measure({ outstanding: MANY }),
+        ours: () => polling.measure({ kind: 'calls', outstanding: MANY }),
         peers: peers((call) => callsPerSecond(call, MANY, false)),
       },
       {
+        metrics: [{ case: 'one-way messages, bursts of 100', unit: 'messages/s', higherIsBetter: true }],
+        ours: () => polling.measure({ kind: 'messages' }),
+        peers: [fixed.oneWay(), free.oneWay()],
+      },
+      {
         metrics: latencyMetrics('call and answer, shards that never poll'),
-        ours: () => sleepy.measure({ outstanding: 1, calls: SLEEPY_CALLS }),
+        ours: () => sleepy.measure({ kind: 'latency', calls: SLEEPY_CALLS }),
         peers: peers((call) => latencyUs(call, SLEEPY_CALLS)),
       },
     ];

@@ -5,9 +5,9 @@ import { native } from '@sunstar/native';
 const { cpu } = workerData as { cpu: number | undefined };
 if (cpu !== undefined) native.pinThread([cpu]);
 
-/** A request of the raw peer, and its answer. */
+/** A request of the raw peer, and its answer; one without an id is not answered. */
 export interface Envelope {
-  readonly id: number;
+  readonly id?: number;
   readonly left: number;
   readonly right: number;
 }
@@ -18,7 +18,12 @@ export default function add({ left, right }: { left: number; right: number }): n
 
 /** Answers requests that come with postMessage. */
 export function serve(): void {
+  let sum = 0;
   parentPort?.on('message', ({ id, left, right }: Envelope) => {
-    parentPort?.postMessage({ id, left: add({ left, right }), right: 0 });
+    if (id === undefined) {
+      sum += left;
+      return;
+    }
+    parentPort?.postMessage({ id, left: add({ left, right }), right: sum });
   });
 }

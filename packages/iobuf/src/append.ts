@@ -232,7 +232,7 @@ export function linkChain(chain: Chain, other: Chain): void {
     appendChain(chain, other);
     return;
   }
-  if (other !== chain) giveBackSlack(chain);
+  if (other !== chain && chain.tail !== null) giveBackSlack(chain);
   for (let source: Fragment | null = other.head; source !== null; source = source.next) {
     linkWindow(chain, source, source.start, source.end);
     if (source === last) return;

@@ -1,14 +1,19 @@
 import { isUtf8 } from 'node:buffer';
+import { native } from '@sunstar/native';
 import { type Chain, locate } from './chain.js';
-import { invalidArgumentError, invalidUtf8Error } from './errors.js';
+import { invalidArgumentError, invalidUtf8Error, invariantError } from './errors.js';
 import type { Fragment } from './fragment.js';
 import { checkU8 } from './numbers.js';
-import { bytesOf } from './region.js';
+import { bytesOf, regionOf } from './region.js';
 
 /** Up to this many bytes a loop beats `Buffer.compare` (about 75 ns a call). */
 const COMPARE_LOOP_BYTES_MAX = 32;
 /** So many bytes of a fragment are searched by a loop before a view of the rest is made (about 55 ns). */
 const SEARCH_LOOP_BYTES_MAX = 32;
+/** So many pieces are copied with one call. */
+const PIECES_MAX = 64;
+/** Address and length of each. */
+const pieces = new Float64Array(2 * PIECES_MAX);
 
 /** The byte at `position`, which must be below the size. */
 export function byteAt(chain: Chain, position: number): number {
@@ -94,7 +99,7 @@ function indexOfByte(chain: Chain, value: number, from: number): number {
   let base = chain.fingerPosition;
   let start = fragment.start + (from - base);
   while (fragment !== null) {
-    const found = findByte(bytesOf(fragment), value, start, fragment.end);
+    const found = findByte(fragment, value, start);
     if (found >= 0) return base + (found - fragment.start);
     base += fragment.end - fragment.start;
     fragment = fragment.next;
@@ -103,11 +108,14 @@ function indexOfByte(chain: Chain, value: number, from: number): number {
   return -1;
 }
 
-function findByte(bytes: Buffer, value: number, start: number, end: number): number {
+function findByte(fragment: Fragment, value: number, start: number): number {
+  const { end } = fragment;
+  const region = regionOf(fragment);
+  const { bytes } = region;
   const loopEnd = Math.min(end, start + SEARCH_LOOP_BYTES_MAX);
   for (let i = start; i < loopEnd; i++) if (bytes[i] === value) return i;
   if (loopEnd === end) return -1;
-  const found = bytes.subarray(loopEnd, end).indexOf(value);
+  const found = native.findByte(region.address + loopEnd, end - loopEnd, value);
   return found < 0 ? -1 : loopEnd + found;
 }
 
@@ -115,24 +123,41 @@ function indexOfBytes(chain: Chain, needle: Uint8Array, from: number): number {
   const last = chain.size - needle.length;
   if (from > last) return -1;
   if (needle.length === 0) return from;
-  for (let at = indexOfByte(chain, needle[0], from); at >= 0 && at <= last; ) {
-    if (matchesAt(chain, needle, at)) return at;
-    at = indexOfByte(chain, needle[0], at + 1);
+  if (needle.length === 1) return indexOfByte(chain, needle[0], from);
+  let fragment: Fragment | null = locate(chain, from);
+  let base = chain.fingerPosition;
+  let start = fragment.start + (from - base);
+  while (fragment !== null) {
+    const { end } = fragment;
+    if (end - start >= needle.length) {
+      const region = regionOf(fragment);
+      const found = native.findBytes(region.address + start, end - start, needle);
+      if (found >= 0) return base + (start + found - fragment.start);
+      start = end - needle.length + 1;
+    }
+    // What begins here and goes on in the next fragment.
+    for (; start < end; start++) {
+      const at = base + (start - fragment.start);
+      if (at > last) return -1;
+      if (bytesOf(fragment)[start] === needle[0] && matchesAt(fragment, start, needle)) return at;
+    }
+    base += end - fragment.start;
+    fragment = fragment.next;
+    if (fragment !== null) start = fragment.start;
   }
   return -1;
 }
 
-function matchesAt(chain: Chain, needle: Uint8Array, position: number): boolean {
-  let fragment: Fragment | null = locate(chain, position);
-  let at = fragment.start + (position - chain.fingerPosition);
+/** Whether `needle` begins at `start` of a fragment. */
+function matchesAt(first: Fragment, start: number, needle: Uint8Array): boolean {
+  let at = start;
   let done = 0;
-  while (fragment !== null) {
+  for (let fragment: Fragment | null = first; fragment !== null; fragment = fragment.next) {
+    if (fragment !== first) at = fragment.start;
     const count = Math.min(fragment.end - at, needle.length - done);
     if (compareRanges(bytesOf(fragment), at, needle, done, count) !== 0) return false;
     done += count;
     if (done === needle.length) return true;
-    fragment = fragment.next;
-    if (fragment !== null) at = fragment.start;
   }
   return false;
 }
@@ -150,13 +175,26 @@ export function copyToBytes(
   let at = fragment.start + (start - chain.fingerPosition);
   let to = targetStart;
   let left = end - start;
+  if (left <= fragment.end - at) {
+    target.set(bytesOf(fragment).subarray(at, at + left), to);
+    return;
+  }
   while (fragment !== null && left > 0) {
-    const count = Math.min(left, fragment.end - at);
-    target.set(bytesOf(fragment).subarray(at, at + count), to);
-    to += count;
-    left -= count;
-    fragment = fragment.next;
-    if (fragment !== null) at = fragment.start;
+    // A call of the addon for many pieces, where a view of each would cost more.
+    let count = 0;
+    let sum = 0;
+    while (fragment !== null && sum < left && count < PIECES_MAX) {
+      const length = Math.min(left - sum, fragment.end - at);
+      pieces[2 * count] = regionOf(fragment).address + at;
+      pieces[2 * count + 1] = length;
+      count++;
+      sum += length;
+      fragment = fragment.next;
+      if (fragment !== null) at = fragment.start;
+    }
+    if (native.gather(pieces, count, target, to) !== sum) throw invariantError('the target is too small');
+    to += sum;
+    left -= sum;
   }
 }
 

@@ -144,6 +144,11 @@ export class Cursor extends NumberReader {
    */
   readIOBuf(sizeBytes: number, into?: IOBuf): IOBuf {
     checkInteger('sizeBytes', sizeBytes, 0, Number.MAX_SAFE_INTEGER);
+    const fragment = this.#fragment;
+    const at = this.#at;
+    if (fragment !== null && sizeBytes > 0 && this.take(sizeBytes) >= 0) {
+      return this.#buffer.shareWindow(fragment, at, at + sizeBytes, into);
+    }
     this.#require(sizeBytes);
     const shared = this.#buffer.share(this.position, sizeBytes, into);
     this.#moveTo(this.position + sizeBytes);

@@ -31,7 +31,14 @@ export function wrap(
   }
   const owner = {
     release(): void {
-      release?.(bytes);
+      // The release of a buffer cannot fail half-way; what the callback throws reaches the process.
+      try {
+        release?.(bytes);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
     },
   };
   pushForeign(chain, Region.over(bytes), 0, bytes.length, owner);

@@ -1,14 +1,15 @@
 import { currentShard, type ShardMemory } from '@sunstar/runtime';
 import * as appending from './append.js';
 import { type Chain, checkChain, releaseAll } from './chain.js';
-import { ContentBuilder, checkBuffer } from './content-builder.js';
+import { ContentBuilder } from './content-builder.js';
 import { Cursor } from './cursor.js';
 import { DEBUG, noteEnded, noteMade } from './debug.js';
 import { checkInteger, detachedError, disposedError, invalidArgumentError, movedError } from './errors.js';
 import { localize } from './foreign.js';
+import type { Fragment } from './fragment.js';
 import { poolOf } from './pool.js';
 import { splice, takeFront } from './splice.js';
-import { shareInto, trimBack, trimFront } from './window.js';
+import { setWindow, shareInto, trimBack, trimFront } from './window.js';
 
 /** By default `split` makes at most so many pieces. */
 const PIECES_MAX = 65536;
@@ -106,8 +107,16 @@ export class IOBuf extends ContentBuilder {
     checkInteger('position', position, 0, chain.size);
     const length = sizeBytes ?? chain.size - position;
     checkInteger('sizeBytes', length, 0, chain.size - position);
-    const shared = this.#target(chain, into);
+    const shared = into === undefined ? new IOBuf(chain.pool.memory) : this.#checked(chain, into);
     shareInto(shared.chain(), chain, position, length);
+    return shared;
+  }
+
+  /** @internal Like {@link share}, of a window in one fragment of this buffer. */
+  shareWindow(fragment: Fragment, start: number, end: number, into?: IOBuf): IOBuf {
+    const chain = this.chain();
+    const shared = into === undefined ? new IOBuf(chain.pool.memory) : this.#checked(chain, into);
+    setWindow(shared.chain(), fragment, start, end);
     return shared;
   }
 
@@ -261,12 +270,16 @@ export class IOBuf extends ContentBuilder {
   }
   #target(chain: Chain, into: IOBuf | undefined): IOBuf {
     if (into === undefined) return new IOBuf(chain.pool.memory);
-    checkBuffer('into', into);
+    releaseAll(this.#checked(chain, into).chain());
+    return into;
+  }
+
+  #checked(chain: Chain, into: IOBuf): IOBuf {
+    if (!(into instanceof IOBuf)) throw invalidArgumentError('into', 'an IOBuf', into);
     const target = into.chain();
     if (target === chain || target.pool !== chain.pool) {
       throw invalidArgumentError('into', 'another buffer over the same memory', into);
     }
-    if (target.head !== null || target.spare !== null) releaseAll(target);
     return into;
   }
 }

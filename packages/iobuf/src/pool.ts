@@ -32,7 +32,9 @@ export class Pool {
     this.memory = memory;
     this.bytes = memory.bytes;
     this.view = memory.arena.view;
-    this.region = new Region(memory.bytes, memory.arena.view, memory.arena.address);
+    const { arena } = memory;
+    // An arena on the JavaScript heap has an invented address.
+    this.region = new Region(memory.bytes, arena.view, arena.shared === null ? 0 : arena.address);
   }
 
   /** An empty chain. */
@@ -103,7 +105,6 @@ export class Pool {
     if (fragment.capacity < 0 || block.references <= 0) throw invariantError('a fragment was released twice');
     block.references--;
     fragment.capacity = RELEASED;
-    fragment.previous = null;
     fragment.next = null;
     if (this.#fragmentCount < POOLED_OBJECTS_MAX) {
       this.#fragmentCount++;
@@ -111,6 +112,16 @@ export class Pool {
       this.#fragments = fragment;
     }
     if (block.references === 0) this.#releaseBlock(block);
+  }
+
+  /** Makes a fragment that is in use refer to another block. */
+  moveFragment(fragment: Fragment, block: Block): void {
+    const old = fragment.block;
+    if (old === block) return;
+    block.references++;
+    fragment.block = block;
+    old.references--;
+    if (old.references === 0) this.#releaseBlock(old);
   }
 
   #releaseBlock(block: Block): void {

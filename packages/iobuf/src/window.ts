@@ -1,11 +1,40 @@
 import { linkWindow } from './append.js';
-import { type Chain, locate, popBack, popFront, touch } from './chain.js';
+import { type Chain, locate, popBack, popFront, releaseAll, touch } from './chain.js';
+import type { Fragment } from './fragment.js';
 
-/** Fills the empty chain `target` with the content `[position, position + length)` of `source`, without a copy. */
+/**
+ * Makes `[start, end)` of a fragment, which is not empty, the whole content of `target`. Whoever cuts one window
+ * after the other into the same buffer only moves the window.
+ */
+export function setWindow(target: Chain, source: Fragment, start: number, end: number): void {
+  const fragment = target.head;
+  if (fragment === null || fragment.next !== null || target.spare !== null) {
+    releaseAll(target);
+    linkWindow(target, source, start, end);
+    return;
+  }
+  touch(target);
+  target.pool.moveFragment(fragment, source.block);
+  fragment.start = start;
+  fragment.end = end;
+  fragment.limit = end;
+  fragment.capacity = end - start;
+  target.size = end - start;
+}
+
+/** Makes `[position, position + length)` of `source` the content of `target`, without a copy. */
 export function shareInto(target: Chain, source: Chain, position: number, length: number): void {
-  if (length === 0) return;
+  if (length === 0) {
+    releaseAll(target);
+    return;
+  }
   let fragment = locate(source, position);
   let start = fragment.start + (position - source.fingerPosition);
+  if (start + length <= fragment.end) {
+    setWindow(target, fragment, start, start + length);
+    return;
+  }
+  releaseAll(target);
   let left = length;
   for (;;) {
     const count = Math.min(left, fragment.end - start);
