@@ -1,0 +1,456 @@
+import { DynamicBuffer } from '@platformatic/dynamic-buffer';
+import { IOBuf } from '@sunstar/iobuf';
+import { createArena, ShardMemory } from '@sunstar/runtime';
+import { BufferList } from 'bl';
+import { Uint8ArrayList } from 'uint8arraylist';
+import type { Benchmark, BenchmarkCase, PreparedBenchmark } from './harness/benchmark.js';
+import { garbageBytesPerOperation } from './harness/garbage.js';
+import { nanosecondsPerOperation } from './harness/timing.js';
+
+const ARENA_BYTES = 64 * 1024 * 1024;
+/** Chunks of a list, and their size: what a few reads of a busy socket bring. */
+const CHUNKS = 16;
+const CHUNK_BYTES = 1024;
+const LIST_BYTES = CHUNKS * CHUNK_BYTES;
+/** How many lists one call of a body works on. */
+const LISTS = 16;
+const STEP_BYTES = 100;
+const STEPS = Math.floor(LIST_BYTES / STEP_BYTES);
+const SLICES = 64;
+/** Across a border of chunks, and inside of one. */
+const SLICE_STARTS: readonly number[] = [300, 980, 5100, 9000];
+const SLICE_BYTES = 100;
+/** A TCP segment. */
+const SEGMENT_BYTES = 1460;
+
+type Body = () => void;
+
+/** One kind of work, by everybody who can do it. A body does `operations` operations and leaves nothing behind. */
+interface Work {
+  readonly name: string;
+  readonly operations: number;
+  readonly ours: Body;
+  readonly peers: Readonly<Record<string, Body>>;
+}
+
+// The result of every operation is used: a loop without effects might be compiled away.
+let sink = 0;
+
+/** Stays a small integer: a larger number would be an object, and so garbage of the benchmark's own. */
+function use(value: number): void {
+  sink = (sink + value) & 0xffff;
+}
+
+function caseOf({ name, operations, ours, peers }: Work): BenchmarkCase {
+  const measure = (body: Body) => (): Promise<number[]> =>
+    Promise.resolve([nanosecondsPerOperation(operations, body), garbageBytesPerOperation(operations, body)]);
+  return {
+    metrics: [
+      { case: name, unit: 'ns/op', higherIsBetter: false },
+      { case: `${name}: garbage`, unit: 'B/op', higherIsBetter: false },
+    ],
+    ours: measure(ours),
+    peers: Object.entries(peers).map(([peer, body]) => ({ peer, measure: measure(body) })),
+  };
+}
+
+function patternOf(sizeBytes: number): Buffer {
+  return Buffer.from(Array.from({ length: sizeBytes }, (_, i) => (i * 31 + (i >> 8)) % 251));
+}
+
+/** The chunks, as each library likes them best. */
+interface Lists {
+  readonly chunks: readonly Buffer[];
+  readonly pieces: readonly IOBuf[];
+  readonly iobuf: IOBuf;
+  readonly bl: BufferList;
+  readonly uint8arraylist: Uint8ArrayList;
+  readonly dynamicBuffer: DynamicBuffer;
+}
+
+function makeLists(memory: ShardMemory): Lists {
+  const chunks = Array.from({ length: CHUNKS }, () => patternOf(CHUNK_BYTES));
+  const pieces = chunks.map((chunk) => IOBuf.from(chunk, memory));
+  const iobuf = new IOBuf(memory);
+  for (const piece of pieces) iobuf.link(piece);
+  return {
+    chunks,
+    pieces,
+    iobuf,
+    bl: new BufferList([...chunks]),
+    uint8arraylist: new Uint8ArrayList(...chunks),
+    dynamicBuffer: new DynamicBuffer([...chunks]),
+  };
+}
+
+/** A list that exists is filled with chunks that exist, by reference, and emptied. */
+function appendLinked({ chunks, pieces }: Lists, memory: ShardMemory): Work {
+  const buffer = new IOBuf(memory);
+  const repeat = (fill: Body): Body => {
+    return () => {
+      for (let i = 0; i < LISTS; i++) fill();
+    };
+  };
+  return {
+    name: 'append a 1 KiB chunk by reference',
+    operations: LISTS * CHUNKS,
+    ours: repeat(() => {
+      for (let i = 0; i < CHUNKS; i++) buffer.link(pieces[i]);
+      use(buffer.sizeBytes);
+      buffer.clear();
+    }),
+    peers: {
+      bl: repeat(() => {
+        const list = new BufferList();
+        for (let i = 0; i < CHUNKS; i++) list.append(chunks[i]);
+        use(list.length);
+      }),
+      uint8arraylist: repeat(() => {
+        const list = new Uint8ArrayList();
+        for (let i = 0; i < CHUNKS; i++) list.append(chunks[i]);
+        use(list.byteLength);
+      }),
+      'dynamic-buffer': repeat(() => {
+        const list = new DynamicBuffer();
+        for (let i = 0; i < CHUNKS; i++) list.append(chunks[i]);
+        use(list.length);
+      }),
+    },
+  };
+}
+
+/** The same, of bytes whose memory is used again afterwards, so that they have to be copied. */
+function appendCopied(chunkBytes: number, memory: ShardMemory): Work {
+  const chunk = patternOf(chunkBytes);
+  const buffer = new IOBuf(memory);
+  const repeat = (fill: Body): Body => {
+    return () => {
+      for (let i = 0; i < LISTS; i++) fill();
+    };
+  };
+  return {
+    name: `append a copy of ${chunkBytes} B`,
+    operations: LISTS * CHUNKS,
+    ours: repeat(() => {
+      for (let i = 0; i < CHUNKS; i++) buffer.append(chunk);
+      use(buffer.sizeBytes);
+      buffer.clear();
+    }),
+    peers: {
+      bl: repeat(() => {
+        const list = new BufferList();
+        for (let i = 0; i < CHUNKS; i++) list.append(Buffer.from(chunk));
+        use(list.length);
+      }),
+      uint8arraylist: repeat(() => {
+        const list = new Uint8ArrayList();
+        for (let i = 0; i < CHUNKS; i++) list.append(Buffer.from(chunk));
+        use(list.byteLength);
+      }),
+      'dynamic-buffer': repeat(() => {
+        const list = new DynamicBuffer();
+        for (let i = 0; i < CHUNKS; i++) list.append(Buffer.from(chunk));
+        use(list.length);
+      }),
+    },
+  };
+}
+
+function prepend({ chunks, pieces }: Lists, memory: ShardMemory): Work {
+  const buffer = new IOBuf(memory);
+  const repeat = (fill: Body): Body => {
+    return () => {
+      for (let i = 0; i < LISTS; i++) fill();
+    };
+  };
+  return {
+    name: 'prepend a 1 KiB chunk by reference',
+    operations: LISTS * CHUNKS,
+    ours: repeat(() => {
+      for (let i = 0; i < CHUNKS; i++) buffer.prepend(pieces[i]);
+      use(buffer.sizeBytes);
+      buffer.clear();
+    }),
+    peers: {
+      bl: repeat(() => {
+        const list = new BufferList();
+        for (let i = 0; i < CHUNKS; i++) list.prepend(chunks[i]);
+        use(list.length);
+      }),
+      uint8arraylist: repeat(() => {
+        const list = new Uint8ArrayList();
+        for (let i = 0; i < CHUNKS; i++) list.prepend(chunks[i]);
+        use(list.byteLength);
+      }),
+      'dynamic-buffer': repeat(() => {
+        const list = new DynamicBuffer();
+        for (let i = 0; i < CHUNKS; i++) list.prepend(chunks[i]);
+        use(list.length);
+      }),
+    },
+  };
+}
+
+/** A part of the list as a list of the same kind, without a copy. */
+function slice({ iobuf, bl, uint8arraylist, dynamicBuffer }: Lists, memory: ShardMemory): Work {
+  const into = new IOBuf(memory);
+  const repeat = (one: (start: number) => number): Body => {
+    return () => {
+      for (let i = 0; i < SLICES; i++) {
+        for (let s = 0; s < SLICE_STARTS.length; s++) use(one(SLICE_STARTS[s]));
+      }
+    };
+  };
+  return {
+    name: 'slice 100 B',
+    operations: SLICES * SLICE_STARTS.length,
+    ours: repeat((start) => iobuf.slice(start, start + SLICE_BYTES, into).sizeBytes),
+    peers: {
+      bl: repeat((start) => bl.shallowSlice(start, start + SLICE_BYTES).length),
+      uint8arraylist: repeat((start) => uint8arraylist.sublist(start, start + SLICE_BYTES).length),
+      'dynamic-buffer': repeat((start) => dynamicBuffer.subarray(start, start + SLICE_BYTES).length),
+    },
+  };
+}
+
+/** A full list is emptied from the front in small steps; filling it is a tenth of the work. */
+function consume({ chunks, pieces }: Lists, memory: ShardMemory): Work {
+  const buffer = new IOBuf(memory);
+  const repeat = (one: Body): Body => {
+    return () => {
+      for (let i = 0; i < LISTS; i++) one();
+    };
+  };
+  return {
+    name: 'consume 100 B',
+    operations: LISTS * STEPS,
+    ours: repeat(() => {
+      for (let i = 0; i < CHUNKS; i++) buffer.link(pieces[i]);
+      for (let i = 0; i < STEPS; i++) buffer.trimFront(STEP_BYTES);
+      use(buffer.sizeBytes);
+      buffer.clear();
+    }),
+    peers: {
+      bl: repeat(() => {
+        const list = new BufferList();
+        for (let i = 0; i < CHUNKS; i++) list.append(chunks[i]);
+        for (let i = 0; i < STEPS; i++) list.consume(STEP_BYTES);
+        use(list.length);
+      }),
+      uint8arraylist: repeat(() => {
+        const list = new Uint8ArrayList();
+        for (let i = 0; i < CHUNKS; i++) list.append(chunks[i]);
+        for (let i = 0; i < STEPS; i++) list.consume(STEP_BYTES);
+        use(list.length);
+      }),
+      'dynamic-buffer': repeat(() => {
+        const list = new DynamicBuffer();
+        for (let i = 0; i < CHUNKS; i++) list.append(chunks[i]);
+        for (let i = 0; i < STEPS; i++) list.consume(STEP_BYTES);
+        use(list.length);
+      }),
+    },
+  };
+}
+
+/** Finds what lies across the last border of chunks. */
+function indexOf({ iobuf, bl, uint8arraylist }: Lists): Work {
+  const at = LIST_BYTES - CHUNK_BYTES - 2;
+  const needle = Buffer.from([255, 254, 253, 252]);
+  const place = (set: (index: number, value: number) => void): void => {
+    for (let i = 0; i < needle.length; i++) set(at + i, needle[i]);
+  };
+  // The peers share the chunks.
+  place((index, value) => uint8arraylist.set(index, value));
+  using tail = iobuf.splitAt(at);
+  tail.trimFront(needle.length);
+  iobuf.append(needle).take(tail);
+  const repeat = (one: () => number): Body => {
+    return () => {
+      for (let i = 0; i < LISTS; i++) {
+        if (one() !== at) throw new Error('not found where it is');
+      }
+    };
+  };
+  return {
+    name: 'indexOf 4 B in 16 KiB',
+    operations: LISTS,
+    ours: repeat(() => iobuf.indexOf(needle)),
+    peers: {
+      bl: repeat(() => bl.indexOf(needle)),
+      uint8arraylist: repeat(() => uint8arraylist.indexOf(needle)),
+    },
+  };
+}
+
+function toBuffer({ chunks, iobuf, bl, uint8arraylist, dynamicBuffer }: Lists): Work {
+  const repeat = (one: () => Uint8Array): Body => {
+    return () => {
+      for (let i = 0; i < LISTS; i++) use(one().length);
+    };
+  };
+  return {
+    name: 'toBuffer of 16 KiB',
+    operations: LISTS,
+    ours: repeat(() => iobuf.toBuffer()),
+    peers: {
+      bl: repeat(() => bl.slice()),
+      uint8arraylist: repeat(() => uint8arraylist.slice()),
+      'dynamic-buffer': repeat(() => dynamicBuffer.buffer),
+      'Buffer.concat': repeat(() => Buffer.concat(chunks, LIST_BYTES)),
+    },
+  };
+}
+
+/** A deep copy: a list of the same kind over memory of its own. */
+function copy({ iobuf, bl, uint8arraylist, dynamicBuffer, chunks }: Lists): Work {
+  const repeat = (one: () => number): Body => {
+    return () => {
+      for (let i = 0; i < LISTS; i++) use(one());
+    };
+  };
+  return {
+    name: 'copy of 16 KiB',
+    operations: LISTS,
+    ours: repeat(() => {
+      using copied = iobuf.copy();
+      return copied.sizeBytes;
+    }),
+    peers: {
+      bl: repeat(() => new BufferList(bl.slice()).length),
+      uint8arraylist: repeat(() => new Uint8ArrayList(uint8arraylist.slice()).length),
+      'dynamic-buffer': repeat(() => new DynamicBuffer(Buffer.concat(dynamicBuffer.buffers)).length),
+      'Buffer.concat': repeat(() => Buffer.concat(chunks, LIST_BYTES).length),
+    },
+  };
+}
+
+/** Frames (a 32-bit length, then 20 to 200 bytes) cut into TCP segments. */
+function segments(): { frames: number; parts: Buffer[] } {
+  const frames: Buffer[] = [];
+  for (let i = 0; i < 256; i++) {
+    const length = 20 + ((i * 67) % 181);
+    const frame = Buffer.alloc(4 + length, i & 0xff);
+    frame.writeUInt32BE(length);
+    frames.push(frame);
+  }
+  const stream = Buffer.concat(frames);
+  const parts: Buffer[] = [];
+  for (let at = 0; at < stream.length; at += SEGMENT_BYTES) {
+    parts.push(Buffer.from(stream.subarray(at, at + SEGMENT_BYTES)));
+  }
+  return { frames: frames.length, parts };
+}
+
+/** A protocol parser: take in a segment, then for each complete frame read its length, cut its body out, look at it. */
+function parser(memory: ShardMemory): Work {
+  const { frames, parts } = segments();
+  const input = new IOBuf(memory);
+  const body = new IOBuf(memory);
+  const cursor = input.cursor();
+  return {
+    name: 'parser: append, read, slice, consume',
+    operations: frames,
+    ours: () => {
+      for (let i = 0; i < parts.length; i++) {
+        input.append(parts[i]);
+        cursor.reset();
+        while (cursor.remaining >= 4) {
+          const start = cursor.position;
+          const length = cursor.readU32BE();
+          if (cursor.remaining < length) {
+            cursor.seek(start);
+            break;
+          }
+          cursor.readIOBuf(length, body);
+          use(body.byteAt(0) + body.sizeBytes);
+        }
+        input.trimFront(cursor.position);
+      }
+    },
+    peers: {
+      bl: () => {
+        const list = new BufferList();
+        for (let i = 0; i < parts.length; i++) {
+          list.append(parts[i]);
+          while (list.length >= 4) {
+            const length = list.readUInt32BE(0);
+            if (list.length < 4 + length) break;
+            const frame = list.shallowSlice(4, 4 + length);
+            use((frame.get(0) ?? 0) + frame.length);
+            list.consume(4 + length);
+          }
+        }
+      },
+      uint8arraylist: () => {
+        const list = new Uint8ArrayList();
+        for (let i = 0; i < parts.length; i++) {
+          list.append(parts[i]);
+          while (list.length >= 4) {
+            const length = list.getUint32(0);
+            if (list.length < 4 + length) break;
+            const frame = list.sublist(4, 4 + length);
+            use(frame.get(0) + frame.length);
+            list.consume(4 + length);
+          }
+        }
+      },
+      'dynamic-buffer': () => {
+        const list = new DynamicBuffer();
+        for (let i = 0; i < parts.length; i++) {
+          list.append(parts[i]);
+          while (list.length >= 4) {
+            const length = list.readUInt32BE(0);
+            if (list.length < 4 + length) break;
+            const frame = list.subarray(4, 4 + length);
+            use(frame.get(0) + frame.length);
+            list.consume(4 + length);
+          }
+        }
+      },
+      'Buffer.concat': () => {
+        let pending: Buffer = Buffer.alloc(0);
+        for (let i = 0; i < parts.length; i++) {
+          pending = pending.length === 0 ? parts[i] : Buffer.concat([pending, parts[i]]);
+          let at = 0;
+          while (pending.length - at >= 4) {
+            const length = pending.readUInt32BE(at);
+            if (pending.length - at < 4 + length) break;
+            const frame = pending.subarray(at + 4, at + 4 + length);
+            use(frame[0] + frame.length);
+            at += 4 + length;
+          }
+          pending = pending.subarray(at);
+        }
+      },
+    },
+  };
+}
+
+const benchmark: Benchmark = {
+  description: 'byte buffers: IOBuf against bl, uint8arraylist, dynamic-buffer and Buffer.concat',
+  prepare(): Promise<PreparedBenchmark> {
+    const memory = new ShardMemory(createArena(ARENA_BYTES), { debug: false });
+    const lists = makeLists(memory);
+    return Promise.resolve({
+      cases: [
+        appendLinked(lists, memory),
+        appendCopied(64, memory),
+        appendCopied(CHUNK_BYTES, memory),
+        prepend(lists, memory),
+        slice(lists, memory),
+        consume(lists, memory),
+        indexOf(lists),
+        toBuffer(lists),
+        copy(lists),
+        parser(memory),
+      ].map(caseOf),
+      teardown(): Promise<void> {
+        if (Number.isNaN(sink)) throw new Error('an operation returned no number');
+        return Promise.resolve();
+      },
+    });
+  },
+};
+
+export default benchmark;
