@@ -1,15 +1,16 @@
+import { median } from '../harness/statistics.js';
+
 /** One call and its answer. */
 export type Call = (value: number) => Promise<number>;
 
 const LATENCY_CALLS = 20_000;
-const RATE_CALLS = 200_000;
-const SLOW_RATE_CALLS = 40_000;
-const ONE_WAY_MESSAGES = 400_000;
-const SLOW_ONE_WAY_MESSAGES = 80_000;
-/** One-way messages that are sent without giving way. */
-const BURST = 100;
-/** One-way messages that are sent before a call makes sure that all have arrived. */
-const CHECKED = 4000;
+/** Calls or messages between two looks at the clock. */
+const LOOK = 64;
+const SLICE_MS = 2;
+const RUN_MS = 300;
+/** One-way messages that are sent without giving way, and how often before a call makes sure that all arrived. */
+const BURST = 64;
+const BURSTS = 16;
 const WARM_UP_MS = 150;
 
 async function check(answer: Promise<number>, value: number): Promise<void> {
@@ -37,39 +38,65 @@ export async function latencyUs(call: Call, calls: number = LATENCY_CALLS): Prom
   return [times[calls >> 1], times[Math.floor(calls * 0.99)]];
 }
 
-/** Keeps so many calls outstanding. @returns Calls per second. */
-export async function callsPerSecond(call: Call, outstanding: number, fast: boolean): Promise<number> {
-  await warmUp(call, outstanding);
-  const calls = fast ? RATE_CALLS : SLOW_RATE_CALLS;
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < calls) {
-      const value = next++;
-      if ((await call(value)) !== value + 1) throw new Error('a wrong answer');
+/**
+ * A rate over slices of 2 ms: the median, so that another program that takes a core for a while counts
+ * neither for nor against anyone.
+ */
+class SlicedRate {
+  readonly #rates: number[] = [];
+  readonly #end: number = performance.now() + RUN_MS;
+  #sliceStart: number = performance.now();
+  #count = 0;
+
+  /** Counts what was done since the last look. @returns Whether the run is over. */
+  look(done: number): boolean {
+    this.#count += done;
+    const now = performance.now();
+    const elapsedMs = now - this.#sliceStart;
+    if (elapsedMs >= SLICE_MS) {
+      this.#rates.push(this.#count / (elapsedMs / 1000));
+      this.#sliceStart = now;
+      this.#count = 0;
     }
-  };
-  const start = performance.now();
-  await Promise.all(Array.from({ length: outstanding }, lane));
-  return calls / ((performance.now() - start) / 1000);
+    return now >= this.#end;
+  }
+
+  get perSecond(): number {
+    return median(this.#rates);
+  }
 }
 
-/** Sends messages that nobody answers, with a call now and then. @returns Messages per second. */
-export async function messagesPerSecond(
-  send: (value: number) => void,
-  call: Call,
-  fast: boolean,
-): Promise<number> {
-  const burst = async (): Promise<void> => {
-    for (let sent = 0; sent < CHECKED; sent += BURST) {
+/** Keeps so many calls outstanding. @returns Calls per second. */
+export async function callsPerSecond(call: Call, outstanding: number): Promise<number> {
+  await warmUp(call, outstanding);
+  const rate = new SlicedRate();
+  let over = false;
+  let next = 0;
+  let answered = 0;
+  const lane = async (): Promise<void> => {
+    while (!over) {
+      const value = next++;
+      if ((await call(value)) !== value + 1) throw new Error('a wrong answer');
+      if (++answered % LOOK === 0) over = rate.look(LOOK) || over;
+    }
+  };
+  await Promise.all(Array.from({ length: outstanding }, lane));
+  return rate.perSecond;
+}
+
+/** Sends messages that nobody answers in bursts, and a call after some. @returns Messages per second. */
+export async function messagesPerSecond(send: (value: number) => void, call: Call): Promise<number> {
+  const bursts = async (): Promise<number> => {
+    for (let burst = 0; burst < BURSTS; burst++) {
       for (let value = 0; value < BURST; value++) send(value);
-      await null;
+      await Promise.resolve();
     }
     await check(call(1), 1);
+    return BURSTS * BURST;
   };
   const until = performance.now() + WARM_UP_MS;
-  while (performance.now() < until) await burst();
-  const messages = fast ? ONE_WAY_MESSAGES : SLOW_ONE_WAY_MESSAGES;
-  const start = performance.now();
-  for (let sent = 0; sent < messages; sent += CHECKED) await burst();
-  return messages / ((performance.now() - start) / 1000);
+  while (performance.now() < until) await bursts();
+  const rate = new SlicedRate();
+  while (!rate.look(await bursts()));
+  return rate.perSecond;
 }

@@ -37,9 +37,9 @@ export default async function main(shard: ShardContext): Promise<void> {
       case 'latency':
         return latencyUs(call, request.calls);
       case 'calls':
-        return callsPerSecond(call, request.outstanding, true);
+        return callsPerSecond(call, request.outstanding);
       case 'messages':
-        return messagesPerSecond(send, call, true);
+        return messagesPerSecond(send, call);
     }
   };
   const answer = async (request: Request): Promise<Answer> => {
