@@ -106,7 +106,7 @@ describe.skipIf(pages.length === 0)('the examples in the documentation', () => {
   let complaints = '';
   beforeAll(() => {
     complaints = compile(pages);
-  }, 60_000);
+  }, 120_000);
   afterAll(() => rmSync(workDirectory, { recursive: true, force: true }));
 
   test('compile', () => {
@@ -120,11 +120,11 @@ describe.skipIf(pages.length === 0)('the examples in the documentation', () => {
         // Rejects, with what was printed, when the exit code is not 0 or the time is up.
         const { stdout } = await promisify(execFile)(process.execPath, [program], {
           cwd: directory,
-          timeout: 15_000,
+          timeout: 45_000,
           killSignal: 'SIGKILL',
         });
         if (output !== undefined) expect(stdout).toBe(output);
-      });
+      }, 60_000);
     }
   }
 });
