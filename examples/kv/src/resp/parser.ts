@@ -47,6 +47,9 @@ const LF = 0x0a;
 const ASTERISK = 0x2a;
 const DOLLAR = 0x24;
 const MINUS = 0x2d;
+const DIGIT_0 = 0x30;
+/** CRLF as a little-endian number. */
+const CRLF_WORD = 0x0a0d;
 
 /** A length has at most this many digits, so that it is always a small integer. */
 const LENGTH_DIGITS_MAX = 9;
@@ -55,7 +58,10 @@ const INCOMPLETE = -1;
 const INVALID = -2;
 const ARGUMENTS_FOLLOW = -1;
 
-const FIRST_ARGUMENTS = 8;
+const FIRST_ARGUMENTS = 10;
+/** Commands with this many arguments, each shorter than this, are tried as a whole. */
+const WHOLE_ARGUMENTS = 9;
+const WHOLE_BULK_BYTES = 100_000;
 /** An argument table larger than this is given up when the next command begins. */
 const KEPT_ARGUMENTS = 1024;
 
@@ -87,10 +93,13 @@ export class RequestParser {
   error = '';
 
   readonly #bytes: Buffer;
+  readonly #view: DataView;
   readonly #maxArguments: number;
   readonly #maxBulkBytes: number;
   readonly #maxRequestBytes: number;
   readonly #maxInlineBytes: number;
+  /** Commands with up to so many arguments are tried as a whole; 0 when a limit might forbid one of them. */
+  readonly #wholeArguments: number;
 
   /** Where the command began when it was last looked at. */
   #start = 0;
@@ -106,10 +115,16 @@ export class RequestParser {
   /** @param bytes - The whole arena that `start` and `end` of {@link parse} refer to. */
   constructor(bytes: Buffer, limits: RequestLimits = {}) {
     this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#maxArguments = limits.maxArguments ?? DEFAULT_REQUEST_LIMITS.maxArguments;
     this.#maxBulkBytes = limits.maxBulkBytes ?? DEFAULT_REQUEST_LIMITS.maxBulkBytes;
     this.#maxRequestBytes = limits.maxRequestBytes ?? DEFAULT_REQUEST_LIMITS.maxRequestBytes;
     this.#maxInlineBytes = limits.maxInlineBytes ?? DEFAULT_REQUEST_LIMITS.maxInlineBytes;
+    const isSafe =
+      this.#maxArguments >= WHOLE_ARGUMENTS &&
+      this.#maxBulkBytes >= WHOLE_BULK_BYTES &&
+      this.#maxRequestBytes >= (WHOLE_ARGUMENTS + 1) * WHOLE_BULK_BYTES;
+    this.#wholeArguments = isSafe ? WHOLE_ARGUMENTS : 0;
   }
 
   /**
@@ -130,6 +145,7 @@ export class RequestParser {
         return ParseStatus.NeedMore;
       }
       if (bytes[start] !== ASTERISK) return this.#parseInline(start, end);
+      if (this.#parseWhole(start, end)) return ParseStatus.Complete;
       const status = this.#parseCount(start, end);
       if (status !== ARGUMENTS_FOLLOW) return status;
     } else if (start !== this.#start) {
@@ -213,6 +229,42 @@ export class RequestParser {
     this.error = `Protocol error: ${what}`;
     this.#complete(0, 0);
     return ParseStatus.ProtocolError;
+  }
+
+  /**
+   * The common case, a command of a few arguments that is there as a whole, in one loop without calls: a third of
+   * the time. Whatever is unusual about it, it leaves to the others, and has then changed nothing.
+   */
+  #parseWhole(start: number, end: number): boolean {
+    const bytes = this.#bytes;
+    const view = this.#view;
+    const argv = this.argv;
+    const count = bytes[start + 1] - DIGIT_0;
+    if (end - start < 4 || count < 1 || count > this.#wholeArguments) return false;
+    if (argv.length > 2 * KEPT_ARGUMENTS) return false;
+    if (view.getInt16(start + 2, true) !== CRLF_WORD) return false;
+    let position = start + 4;
+    for (let slot = 0; slot < 2 * count; slot += 2) {
+      if (end - position < 6 || bytes[position] !== DOLLAR) return false;
+      let length = bytes[position + 1] - DIGIT_0;
+      if (length < 0 || length > 9) return false;
+      position += 2;
+      for (let digit = bytes[position] - DIGIT_0; digit >= 0 && digit <= 9; ) {
+        if (length === 0 || length >= WHOLE_BULK_BYTES / 10) return false;
+        length = length * 10 + digit;
+        digit = bytes[++position] - DIGIT_0;
+      }
+      if (end - position < length + 4 || view.getInt16(position, true) !== CRLF_WORD) return false;
+      position += 2;
+      argv[slot] = position;
+      argv[slot + 1] = length;
+      position += length;
+      if (view.getInt16(position, true) !== CRLF_WORD) return false;
+      position += 2;
+    }
+    this.argc = count;
+    this.consumedBytes = position - start;
+    return true;
   }
 
   /** Reads `*count CRLF`. */
