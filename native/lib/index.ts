@@ -107,13 +107,11 @@ export interface Native {
   crc32c?(bytes: Uint8Array, start: number, end: number, seed: number): number;
   /**
    * Copies pieces of memory, pairs of address and length, behind each other to `target[at…]`. Returns the number of
-   * bytes; −1 when they do not fit. Like the two below it reads any address it is given: the caller vouches for them.
+   * bytes; −1 when they do not fit. Like `find` it reads any address it is given: the caller vouches for them.
    */
   gather(pieces: Float64Array, count: number, target: Uint8Array, at: number): number;
-  /** Where a byte is first in the memory at an address, or −1. */
-  findByte(address: number, sizeBytes: number, byte: number): number;
-  /** Where a sequence that is not empty begins first in the memory at an address, or −1. */
-  findBytes(address: number, sizeBytes: number, needle: Uint8Array): number;
+  /** Where a sequence that is not empty begins first in pieces of memory, taken as one; −1 when nowhere. */
+  find(pieces: Float64Array, count: number, needle: Uint8Array): number;
 }
 
 /** Indexes of the words in {@link RingDescription.control}. */

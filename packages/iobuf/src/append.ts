@@ -1,5 +1,15 @@
 import type { Chain } from './chain.js';
-import { advance, growTail, popBack, pushBack, releaseAll, spliceBack, spliceFront } from './chain.js';
+import {
+  advance,
+  growTail,
+  popBack,
+  pushBack,
+  pushFront,
+  releaseAll,
+  spliceBack,
+  spliceFront,
+  touch,
+} from './chain.js';
 import { type Fragment, writableBytes } from './fragment.js';
 import { EXACT_COPY_BYTES_MAX, FIRST_COPY_BYTES_MAX, FRAGMENT_SIZE_BYTES_MAX } from './growth.js';
 import { bytesOf } from './region.js';
@@ -292,9 +302,25 @@ export function prependBytes(chain: Chain, data: Uint8Array): void {
 
 /** Links all fragments of `other` in front of the content. `other` may be `chain` itself. */
 export function prependChain(chain: Chain, other: Chain): void {
+  const first = other.head;
+  if (first === null) return;
+  touch(chain);
+  if (other.pool !== chain.pool) {
+    prependCopy(chain, other);
+    return;
+  }
+  for (let source = other.tail; source !== null; source = source.previous) {
+    const { start, end } = source;
+    pushFront(chain, chain.pool.acquireFragment(source.block, start, end, end, end - start));
+    // What is in front of it when both are the same chain has just been added.
+    if (source === first) return;
+  }
+}
+
+function prependCopy(chain: Chain, other: Chain): void {
   const front = chain.pool.acquireChain();
   try {
-    linkChain(front, other);
+    appendChain(front, other);
     spliceFront(chain, front);
   } finally {
     releaseAll(front);

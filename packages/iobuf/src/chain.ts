@@ -58,6 +58,18 @@ export function pushBack(chain: Chain, fragment: Fragment): void {
   chain.size += fragment.end - fragment.start;
 }
 
+/** Links a fragment in front of the head. The caller has called {@link touch}. */
+export function pushFront(chain: Chain, fragment: Fragment): void {
+  const head = chain.head;
+  fragment.previous = null;
+  fragment.next = head;
+  if (head === null) chain.tail = fragment;
+  else head.previous = fragment;
+  chain.head = fragment;
+  chain.count++;
+  chain.size += fragment.end - fragment.start;
+}
+
 /** Unlinks and releases the first fragment. */
 export function popFront(chain: Chain): void {
   const fragment = chain.head;

@@ -10,10 +10,13 @@ import { bytesOf, regionOf } from './region.js';
 const COMPARE_LOOP_BYTES_MAX = 32;
 /** So many bytes of a fragment are searched by a loop before a view of the rest is made (about 55 ns). */
 const SEARCH_LOOP_BYTES_MAX = 32;
-/** So many pieces are copied with one call. */
+/** So many pieces are copied or searched with one call. */
 const PIECES_MAX = 64;
 /** Address and length of each. */
 const pieces = new Float64Array(2 * PIECES_MAX);
+/** How many bytes the table describes. */
+let filledBytes = 0;
+const oneByte = new Uint8Array(1);
 
 /** The byte at `position`, which must be below the size. */
 export function byteAt(chain: Chain, position: number): number {
@@ -95,71 +98,77 @@ export function indexOf(chain: Chain, value: number | Uint8Array, from: number):
 
 function indexOfByte(chain: Chain, value: number, from: number): number {
   if (from >= chain.size) return -1;
-  let fragment: Fragment | null = locate(chain, from);
-  let base = chain.fingerPosition;
-  let start = fragment.start + (from - base);
-  while (fragment !== null) {
-    const found = findByte(fragment, value, start);
-    if (found >= 0) return base + (found - fragment.start);
-    base += fragment.end - fragment.start;
-    fragment = fragment.next;
-    if (fragment !== null) start = fragment.start;
-  }
-  return -1;
-}
-
-function findByte(fragment: Fragment, value: number, start: number): number {
-  const { end } = fragment;
-  const region = regionOf(fragment);
-  const { bytes } = region;
-  const loopEnd = Math.min(end, start + SEARCH_LOOP_BYTES_MAX);
-  for (let i = start; i < loopEnd; i++) if (bytes[i] === value) return i;
-  if (loopEnd === end) return -1;
-  const found = native.findByte(region.address + loopEnd, end - loopEnd, value);
-  return found < 0 ? -1 : loopEnd + found;
+  const fragment = locate(chain, from);
+  const base = chain.fingerPosition;
+  const start = fragment.start + (from - base);
+  const bytes = bytesOf(fragment);
+  const loopEnd = Math.min(fragment.end, start + SEARCH_LOOP_BYTES_MAX);
+  for (let i = start; i < loopEnd; i++) if (bytes[i] === value) return base + (i - fragment.start);
+  oneByte[0] = value;
+  return find(chain, oneByte, base + (loopEnd - fragment.start));
 }
 
 function indexOfBytes(chain: Chain, needle: Uint8Array, from: number): number {
-  const last = chain.size - needle.length;
-  if (from > last) return -1;
-  if (needle.length === 0) return from;
   if (needle.length === 1) return indexOfByte(chain, needle[0], from);
-  let fragment: Fragment | null = locate(chain, from);
-  let base = chain.fingerPosition;
-  let start = fragment.start + (from - base);
-  while (fragment !== null) {
-    const { end } = fragment;
-    if (end - start >= needle.length) {
-      const region = regionOf(fragment);
-      const found = native.findBytes(region.address + start, end - start, needle);
-      if (found >= 0) return base + (start + found - fragment.start);
-      start = end - needle.length + 1;
-    }
-    // What begins here and goes on in the next fragment.
-    for (; start < end; start++) {
-      const at = base + (start - fragment.start);
-      if (at > last) return -1;
-      if (bytesOf(fragment)[start] === needle[0] && matchesAt(fragment, start, needle)) return at;
-    }
-    base += end - fragment.start;
-    fragment = fragment.next;
-    if (fragment !== null) start = fragment.start;
+  return needle.length === 0 ? from : find(chain, needle, from);
+}
+
+/** Searches natively, table by table; a table begins again with what the last one could not decide. */
+function find(chain: Chain, needle: Uint8Array, from: number): number {
+  let position = from;
+  while (position + needle.length <= chain.size) {
+    const count = fillPieces(chain, position, chain.size - position);
+    const found = native.find(pieces, count, needle);
+    if (found >= 0) return position + found;
+    const next = position + filledBytes - needle.length + 1;
+    // A needle that outgrows a whole table is compared where it may begin.
+    if (next <= position) return findLong(chain, needle, position);
+    position = next;
   }
   return -1;
 }
 
-/** Whether `needle` begins at `start` of a fragment. */
-function matchesAt(first: Fragment, start: number, needle: Uint8Array): boolean {
-  let at = start;
+/** Finds a needle that is longer than a table of pieces. */
+function findLong(chain: Chain, needle: Uint8Array, from: number): number {
+  for (let at = indexOfByte(chain, needle[0], from); at >= 0; at = indexOfByte(chain, needle[0], at + 1)) {
+    if (at + needle.length > chain.size) return -1;
+    if (matchesAt(chain, at, needle)) return at;
+  }
+  return -1;
+}
+
+function matchesAt(chain: Chain, position: number, needle: Uint8Array): boolean {
+  let fragment: Fragment | null = locate(chain, position);
+  let at = fragment.start + (position - chain.fingerPosition);
   let done = 0;
-  for (let fragment: Fragment | null = first; fragment !== null; fragment = fragment.next) {
-    if (fragment !== first) at = fragment.start;
+  while (fragment !== null) {
     const count = Math.min(fragment.end - at, needle.length - done);
     if (compareRanges(bytesOf(fragment), at, needle, done, count) !== 0) return false;
     done += count;
     if (done === needle.length) return true;
+    fragment = fragment.next;
+    if (fragment !== null) at = fragment.start;
   }
   return false;
+}
+
+/** Describes the content from `start` on, at most `length` bytes and at most a table; returns the number of pieces. */
+function fillPieces(chain: Chain, start: number, length: number): number {
+  let fragment: Fragment | null = locate(chain, start);
+  let at = fragment.start + (start - chain.fingerPosition);
+  let count = 0;
+  let sum = 0;
+  while (fragment !== null && sum < length && count < PIECES_MAX) {
+    const pieceBytes = Math.min(length - sum, fragment.end - at);
+    pieces[2 * count] = regionOf(fragment).address + at;
+    pieces[2 * count + 1] = pieceBytes;
+    count++;
+    sum += pieceBytes;
+    fragment = fragment.next;
+    if (fragment !== null) at = fragment.start;
+  }
+  filledBytes = sum;
+  return count;
 }
 
 /** Copies the content `[start, end)` to `target[targetStart…]`, which must have room for it. */
@@ -171,30 +180,17 @@ export function copyToBytes(
   end: number,
 ): void {
   if (start === end) return;
-  let fragment: Fragment | null = locate(chain, start);
-  let at = fragment.start + (start - chain.fingerPosition);
-  let to = targetStart;
-  let left = end - start;
-  if (left <= fragment.end - at) {
-    target.set(bytesOf(fragment).subarray(at, at + left), to);
+  const fragment = locate(chain, start);
+  const at = fragment.start + (start - chain.fingerPosition);
+  if (end - start <= fragment.end - at) {
+    target.set(bytesOf(fragment).subarray(at, at + (end - start)), targetStart);
     return;
   }
-  while (fragment !== null && left > 0) {
-    // A call of the addon for many pieces, where a view of each would cost more.
-    let count = 0;
-    let sum = 0;
-    while (fragment !== null && sum < left && count < PIECES_MAX) {
-      const length = Math.min(left - sum, fragment.end - at);
-      pieces[2 * count] = regionOf(fragment).address + at;
-      pieces[2 * count + 1] = length;
-      count++;
-      sum += length;
-      fragment = fragment.next;
-      if (fragment !== null) at = fragment.start;
-    }
-    if (native.gather(pieces, count, target, to) !== sum) throw invariantError('the target is too small');
-    to += sum;
-    left -= sum;
+  // A call of the addon for many pieces, where a view of each would cost more.
+  for (let position = start; position < end; position += filledBytes) {
+    const count = fillPieces(chain, position, end - position);
+    const copied = native.gather(pieces, count, target, targetStart + (position - start));
+    if (copied !== filledBytes) throw invariantError('the target is too small');
   }
 }
 

@@ -122,21 +122,29 @@ export class IOBuf extends ContentBuilder {
 
   /** Like {@link share}, by positions: the bytes from `start` up to `end`. */
   slice(start = 0, end?: number, into?: IOBuf): IOBuf {
-    const until = end ?? this.sizeBytes;
-    checkInteger('end', until, 0, this.sizeBytes);
+    const chain = this.chain();
+    const until = end ?? chain.size;
+    checkInteger('end', until, 0, chain.size);
     checkInteger('start', start, 0, until);
-    return this.share(start, until - start, into);
+    const shared = into === undefined ? new IOBuf(chain.pool.memory) : this.#checked(chain, into);
+    shareInto(shared.chain(), chain, start, until - start);
+    return shared;
   }
 
-  /** A buffer with a copy of the content, in exactly one fragment up to 16 KiB. The caller disposes it. */
-  copy(): IOBuf {
+  /**
+   * A buffer with a copy of the content, in exactly one fragment up to 16 KiB. The caller disposes it.
+   *
+   * @param into - See {@link share}. Empty when memory runs out.
+   */
+  copy(into?: IOBuf): IOBuf {
     const chain = this.chain();
-    const copied = new IOBuf(chain.pool.memory);
+    const copied = this.#target(chain, into);
     try {
       appending.copyChain(copied.chain(), chain);
       return copied;
     } catch (error) {
-      copied[Symbol.dispose]();
+      if (into === undefined) copied[Symbol.dispose]();
+      else copied.clear();
       throw error;
     }
   }
