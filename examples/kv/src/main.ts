@@ -13,6 +13,7 @@ const OTHER_DESCRIPTORS_BASE = 64;
 const OTHER_DESCRIPTORS_PER_SHARD = 16;
 /** A replay takes as long as it takes. */
 const START_TIMEOUT_MS = 2 ** 31 - 1;
+const MESSAGE_BASE_BYTES = 16 * 1024 * 1024;
 const STOP_TIMEOUT_MS = 60_000;
 
 /** How many files this process may have open. Node raises the soft limit to the hard one when it starts. */
@@ -57,6 +58,7 @@ async function main(): Promise<void> {
       memory: options.memoryBytes,
       log: options.logLevel,
       data,
+      mesh: { maxMessageBytes: messageBytes(options) },
       startTimeoutMs: START_TIMEOUT_MS,
       stopTimeoutMs: STOP_TIMEOUT_MS,
     });
@@ -67,6 +69,11 @@ async function main(): Promise<void> {
   await runtime.untilSignal();
   directory.close();
   logger.info('stopped');
+}
+
+/** A message between shards holds the largest command, or the reply with the largest value, and a batch of small ones. */
+function messageBytes({ maxRequestBytes, maxValueBytes }: ServerOptions): number {
+  return Math.min(2 ** 31 - 1, 2 * Math.max(maxRequestBytes, maxValueBytes) + MESSAGE_BASE_BYTES);
 }
 
 function announce(options: ServerOptions, runtime: Runtime, port: number): void {

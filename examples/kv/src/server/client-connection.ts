@@ -204,11 +204,7 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
       }
       this.#endReplies();
     } catch (error) {
-      if (!(error instanceof OutOfMemoryError)) throw error;
-      // Not even an error fits.
-      core.logger.warn({ err: error, client: this.state.id }, 'client closed: no memory for its reply');
-      this.#blocks |= Block.Closing;
-      this.connection.reset();
+      this.#outOfMemory(error);
     }
     this.#isRunning = false;
     this.#closeIfDone();
@@ -266,10 +262,11 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
     const { context } = this.#server.core;
     const plan = spread(context, argv, argc);
     // A plan that begins with one shard has further rounds: what follows must not overtake it.
-    if (plan.requests.length === 1) this.#blocks |= Block.Barrier;
+    const isBarrier = plan.requests.length === 1;
+    if (isBarrier) this.#blocks |= Block.Barrier;
     const call = new SpreadCall(this.#server, this.state.protocol, () => {
       this.replyArrived();
-      this.#unblock(Block.Barrier);
+      if (isBarrier) this.#unblock(Block.Barrier);
     });
     this.#pushPending(call);
     call.start(plan);
@@ -372,9 +369,13 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
 
   /** Moves what may leave to the output. */
   #release(queue: ReplyQueue, durablePosition: number): void {
-    if (queue.release(this.connection.output, durablePosition)) {
-      this.#flush();
-      if ((this.#blocks & Block.Replies) !== 0) this.#continue();
+    try {
+      if (queue.release(this.connection.output, durablePosition)) {
+        this.#flush();
+        if ((this.#blocks & Block.Replies) !== 0) this.#continue();
+      }
+    } catch (error) {
+      this.#outOfMemory(error);
     }
     if (queue.isEmpty) this.#closeIfDone();
   }
@@ -407,6 +408,17 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
     const input = this.#input;
     if (input.lengthBytes > 0) input.consumeTo(this.#run(input.start, input.end));
     if (!this.#wantsInput) input.dispose();
+  }
+
+  /** There is no memory for a reply, not even for an error. */
+  #outOfMemory(error: unknown): void {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+    this.#server.core.logger.warn(
+      { err: error, client: this.state.id },
+      'client closed: no memory for its reply',
+    );
+    this.#blocks |= Block.Closing;
+    this.connection.reset();
   }
 
   #pause(): void {

@@ -6,11 +6,15 @@ import type { ProtocolVersion } from '../resp/index.js';
  *
  * ```
  * request = ( u8:protocol u32:length command )*      one command in RESP each
- * answer  = ( u32:length reply )*                    the replies to them, in order
+ * answer  = u32:ticket ( u32:length reply )*         the replies to them, in order
  * ```
+ *
+ * With a ticket other than 0 the answer goes on: the next piece is asked for with it. So one message stays of moderate
+ * size, however large the replies are together.
  */
 export const REQUEST_HEADER_BYTES = 5;
-export const ANSWER_HEADER_BYTES = 4;
+/** When the replies are larger than this, the rest is another piece. */
+const ANSWER_PIECE_BYTES = 4 * 1024 * 1024;
 
 /** Appends the header of a command of `length` bytes, which must follow. */
 export function appendRequestHeader(
@@ -25,20 +29,62 @@ export function appendRequestHeader(
   target.commit(REQUEST_HEADER_BYTES);
 }
 
-/** Cuts an answer into its replies. */
+/** The replies of an answer that are still to be sent. */
+export class Answer {
+  readonly #replies: readonly Uint8Array[];
+  #next = 0;
+
+  constructor(replies: readonly Uint8Array[]) {
+    this.#replies = replies;
+  }
+
+  /** Whether one piece holds all that is left. */
+  get isLastPiece(): boolean {
+    return this.#endOfPiece() === this.#replies.length;
+  }
+
+  /** The next piece. */
+  take(ticket: number): Uint8Array {
+    const end = this.#endOfPiece();
+    const replies = this.#replies.slice(this.#next, end);
+    this.#next = end;
+    const piece = Buffer.allocUnsafe(replies.reduce((sum, reply) => sum + 4 + reply.length, 4));
+    let at = piece.writeUInt32LE(ticket, 0);
+    for (const reply of replies) {
+      at = piece.writeUInt32LE(reply.length, at);
+      piece.set(reply, at);
+      at += reply.length;
+    }
+    return piece;
+  }
+
+  #endOfPiece(): number {
+    let end = this.#next;
+    let sizeBytes = 0;
+    while (end < this.#replies.length && sizeBytes < ANSWER_PIECE_BYTES)
+      sizeBytes += this.#replies[end++].length;
+    return end;
+  }
+}
+
+/** Cuts a piece of an answer into its replies. */
 export class AnswerReader {
+  /** 0 when this is the last piece. */
+  readonly ticket: number;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  #position = 0;
+  #position = 4;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.ticket = this.#view.getUint32(0, true);
   }
 
-  /** The next reply; a view of the answer. */
-  next(): Uint8Array {
-    const start = this.#position + ANSWER_HEADER_BYTES;
+  /** The next reply, a view of the answer; undefined when there is none. */
+  next(): Uint8Array | undefined {
+    if (this.#position >= this.#bytes.length) return undefined;
+    const start = this.#position + 4;
     const end = start + this.#view.getUint32(this.#position, true);
     this.#position = end;
     return this.#bytes.subarray(start, end);

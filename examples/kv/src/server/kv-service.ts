@@ -18,6 +18,11 @@ export class KvService {
     return this.#executor.execute(request);
   }
 
+  /** The next piece of an answer. */
+  more(ticket: number): Uint8Array {
+    return this.#executor.more(ticket);
+  }
+
   /** Asked of shard 0: resolves when every shard has arrived at a step. */
   arrive(step: string): Promise<void> {
     const waiting = this.#arrived.get(step) ?? [];

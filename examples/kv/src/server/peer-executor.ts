@@ -1,10 +1,10 @@
 import { IOBuf } from '@sunstar/iobuf';
-import { OutOfMemoryError } from '@sunstar/runtime';
+import { OutOfMemoryError, SunstarError } from '@sunstar/runtime';
 import { ClientState } from '../commands/context.js';
 import { executeForShard } from '../commands/index.js';
 import type { RoomWaiter } from '../log/shard-log.js';
 import { ParseStatus, type ProtocolVersion, ReplyWriter, RequestParser } from '../resp/index.js';
-import { ANSWER_HEADER_BYTES, REQUEST_HEADER_BYTES } from './frames.js';
+import { Answer, REQUEST_HEADER_BYTES } from './frames.js';
 import type { ShardCore } from './shard-core.js';
 
 const OUT_OF_MEMORY = Buffer.from('-OOM the shard that owns the key has no memory for the command.\r\n');
@@ -30,6 +30,9 @@ export class PeerExecutor implements RoomWaiter {
   /** Not the clients': one of them may be in the middle of its replies. */
   readonly #writer: ReplyWriter;
   readonly #replies: IOBuf;
+  /** Answers of which pieces are still to be asked for. */
+  readonly #answers = new Map<number, Answer>();
+  #lastTicket = 0;
   /** Requests that came while the log was behind. */
   #waiting: Waiting[] = [];
 
@@ -66,6 +69,17 @@ export class PeerExecutor implements RoomWaiter {
       }
     }
     if (this.#waiting.length > 0) log.awaitRoom(this);
+  }
+
+  /** The next piece of an answer that was too large for one message. */
+  more(ticket: number): Uint8Array {
+    const answer = this.#answers.get(ticket);
+    if (answer === undefined) {
+      throw new SunstarError('SUNSTAR_INVARIANT', `There is no answer ${ticket} that goes on.`);
+    }
+    if (!answer.isLastPiece) return answer.take(ticket);
+    this.#answers.delete(ticket);
+    return answer.take(0);
   }
 
   /** Executes one command in RESP that lies in a buffer. */
@@ -113,10 +127,10 @@ export class PeerExecutor implements RoomWaiter {
       if (block >= 0) memory.free(block);
     }
     const last = Math.max(...positions);
-    if (log.fsync !== 'always' || last <= log.durable) return answerOf(replies);
+    if (log.fsync !== 'always' || last <= log.durable) return this.#firstPiece(replies);
     return log.whenDurable(last).then((durable) => {
       const error = durable < last ? this.#core.lostWrite() : OUT_OF_MEMORY;
-      return answerOf(replies.map((reply, index) => (positions[index] > durable ? error : reply)));
+      return this.#firstPiece(replies.map((reply, index) => (positions[index] > durable ? error : reply)));
     });
   }
 
@@ -140,16 +154,12 @@ export class PeerExecutor implements RoomWaiter {
     }
     return log.endCommand();
   }
-}
 
-function answerOf(replies: readonly Buffer[]): Uint8Array {
-  let sizeBytes = replies.length * ANSWER_HEADER_BYTES;
-  for (const reply of replies) sizeBytes += reply.length;
-  const answer = Buffer.allocUnsafe(sizeBytes);
-  let at = 0;
-  for (const reply of replies) {
-    at = answer.writeUInt32LE(reply.length, at);
-    at += reply.copy(answer, at);
+  #firstPiece(replies: readonly Buffer[]): Uint8Array {
+    const answer = new Answer(replies);
+    if (answer.isLastPiece) return answer.take(0);
+    this.#lastTicket = this.#lastTicket >= 0x7fffffff ? 1 : this.#lastTicket + 1;
+    this.#answers.set(this.#lastTicket, answer);
+    return answer.take(this.#lastTicket);
   }
-  return answer;
 }

@@ -74,18 +74,24 @@ export class PeerLink implements Completion {
     this.#receivers = [];
     const request = this.#batch.toBuffer();
     this.#batch.clear();
-    this.#remote.execute(request).then(
-      (answer) => {
-        const reader = new AnswerReader(answer);
-        for (const receiver of receivers) receiver.receive(reader.next());
-      },
-      (error: unknown) => {
-        const reason = error instanceof Error ? error.message : String(error);
-        const reply = Buffer.from(
-          `-ERR another shard did not answer: ${reason.replace(/[\r\n]+/g, ' ')}\r\n`,
-        );
-        for (const receiver of receivers) receiver.receive(reply);
-      },
-    );
+    void this.#distribute(this.#remote.execute(request), receivers);
+  }
+
+  async #distribute(first: Promise<Uint8Array>, receivers: readonly ReplyReceiver[]): Promise<void> {
+    let received = 0;
+    try {
+      for (let piece = first; ; ) {
+        const reader = new AnswerReader(await piece);
+        for (let reply = reader.next(); reply !== undefined; reply = reader.next()) {
+          receivers[received++].receive(reply);
+        }
+        if (reader.ticket === 0) return;
+        piece = this.#remote.more(reader.ticket);
+      }
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      const reply = Buffer.from(`-ERR another shard did not answer: ${reason.replace(/[\r\n]+/g, ' ')}\r\n`);
+      while (received < receivers.length) receivers[received++].receive(reply);
+    }
   }
 }
