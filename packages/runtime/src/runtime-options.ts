@@ -6,6 +6,7 @@ import type { LogOption } from './log.js';
 import { allowedCpus, defaultShardCount, type Placement, placeShards } from './placement.js';
 import type { ShardCrashedError } from './shard-handle.js';
 import { parseSize } from './size.js';
+import { fullLimits, type MeshLimits } from './smp/options.js';
 
 /** Options of {@link Runtime.start}. */
 export interface RuntimeOptions {
@@ -28,6 +29,8 @@ export interface RuntimeOptions {
   readonly data?: unknown;
   /** What to do when a shard crashes: stop all others, or call a function. @default 'stop' */
   readonly onCrash?: 'stop' | ((error: ShardCrashedError) => void);
+  /** Limits of the calls between shards, such as the size of a message. @default those of {@link MeshLimits} */
+  readonly mesh?: MeshLimits;
   /** Log level of the shards. @default 'info' */
   readonly log?: Exclude<LogOption, object>;
   /** How long the start may take. @default 60000 */
@@ -43,6 +46,7 @@ export interface ResolvedOptions {
   readonly arenaBytes: number;
   readonly cpus: readonly (readonly number[] | undefined)[];
   readonly idlePollUs: number;
+  readonly mesh: MeshLimits;
   readonly data: unknown;
   readonly onCrash: 'stop' | ((error: ShardCrashedError) => void);
   readonly log: Exclude<LogOption, object>;
@@ -77,6 +81,7 @@ export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
     arenaBytes: arenaSize(Math.floor(totalBytes(options.memory) / shardCount)),
     cpus: placeShards(placement, shardCount),
     idlePollUs,
+    mesh: fullLimits(options.mesh ?? {}),
     data: options.data,
     onCrash: options.onCrash ?? 'stop',
     log: options.log ?? 'info',

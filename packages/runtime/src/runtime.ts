@@ -31,7 +31,7 @@ export class Runtime implements AsyncDisposable {
 
   private constructor(options: RuntimeOptions) {
     this.#options = resolveOptions(options);
-    const { shardCount, arenaBytes, cpus, idlePollUs, log, data, entry } = this.#options;
+    const { shardCount, arenaBytes, cpus, idlePollUs, mesh, log, data, entry } = this.#options;
     this.shardCount = shardCount;
     this.memoryPerShardBytes = arenaBytes;
     this.finished = new Promise((resolve, reject) => {
@@ -47,7 +47,7 @@ export class Runtime implements AsyncDisposable {
     this.#shards = arenas.map(
       (_, shardId) =>
         new ShardHandle(
-          { shardId, shardCount, control, arenas, cpus: cpus[shardId], entry, data, idlePollUs, log },
+          { shardId, shardCount, control, arenas, cpus: cpus[shardId], entry, data, idlePollUs, mesh, log },
           (error) => this.#onCrash(error),
         ),
     );

@@ -29,6 +29,7 @@ function build(): Shard {
   const memory = new ShardMemory(arenas[birth.shardId]);
   Atomics.store(words, layout.ringDescriptorWord(birth.shardId), reactor.ringFd);
   const mesh = new Mesh({
+    ...birth.mesh,
     shardId: birth.shardId,
     control: birth.control,
     memory,

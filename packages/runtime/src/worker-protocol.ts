@@ -1,4 +1,5 @@
 import type { LogOption } from './log.js';
+import type { MeshLimits } from './smp/index.js';
 
 /** What the main thread gives a shard's thread at its birth. */
 export interface ShardBirth {
@@ -11,6 +12,7 @@ export interface ShardBirth {
   readonly entry: string;
   readonly data: unknown;
   readonly idlePollUs: number;
+  readonly mesh: MeshLimits;
   readonly log: Exclude<LogOption, object>;
 }
 

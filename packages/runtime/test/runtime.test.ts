@@ -154,6 +154,7 @@ describe('options', () => {
     [{ placement: [[0]] }],
     [{ placement: [[0], [4711]] }],
     [{ placement: [[0], []] }],
+    [{ mesh: { maxMessageBytes: 5 } }],
   ] as Partial<RuntimeOptions>[][])('refuses %j', async (options) => {
     await expect(start('nothing', options)).rejects.toMatchObject({ code: 'SUNSTAR_INVALID_OPTION' });
   });
