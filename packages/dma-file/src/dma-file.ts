@@ -11,7 +11,7 @@ import {
 } from '@sunstar/runtime';
 import type { AppendTarget } from './appender/append-target.js';
 import { Deferral } from './deferral.js';
-import { fileBusyError, fileClosedError, rangeError, unalignedError } from './errors.js';
+import { checkOffset, fileBusyError, fileClosedError, rangeError, unalignedError } from './errors.js';
 import { FileOperations } from './file-operations.js';
 import { AT_EMPTY_PATH, type FileStat, parseStatx, STATX_BYTES, STATX_MASK } from './file-stat.js';
 import { type OpenedFile, openFile } from './open-file.js';
@@ -125,8 +125,8 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
    * @returns The content. The caller owns it and disposes it.
    */
   async read(position: number, length: number): Promise<IOBuf> {
-    this.#check('position', position);
-    this.#check('length', length);
+    checkOffset('The position', position);
+    checkOffset('The length', length);
     this.#admit();
     return readRange(this.#range, position, length);
   }
@@ -154,7 +154,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
    */
   async write(position: number, data: Uint8Array | IOBuf): Promise<number> {
     const length = data instanceof Uint8Array ? data.length : data.sizeBytes;
-    this.#check('position', position);
+    checkOffset('The position', position);
     this.#checkMultiple('position', position, this.offsetAlignmentBytes);
     this.#checkMultiple('size of the data', length, this.offsetAlignmentBytes);
     this.#admit();
@@ -186,8 +186,8 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
    * @param options - `keepSize`: the size of the file stays; otherwise it grows to cover the range.
    */
   async allocate(position: number, length: number, options: { keepSize?: boolean } = {}): Promise<void> {
-    this.#check('position', position);
-    this.#check('length', length);
+    checkOffset('The position', position);
+    checkOffset('The length', length);
     this.#admit();
     const mode = options.keepSize === true ? FALLOC_FL_KEEP_SIZE : 0;
     await operate('fallocate', this.path, (done) =>
@@ -197,7 +197,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
 
   /** Cuts the file, or extends it with zeros that take no space. */
   async truncate(sizeBytes: number): Promise<void> {
-    this.#check('size', sizeBytes);
+    checkOffset('The size', sizeBytes);
     this.#admit();
     await operate('ftruncate', this.path, (done) => this.submitTruncate(done, sizeBytes));
   }
@@ -312,19 +312,14 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     if (this.#operations.isFull) throw fileBusyError(this.path, this.#operations.queued);
   }
 
-  #check(what: string, value: number): void {
-    if (!Number.isSafeInteger(value) || value < 0)
-      throw rangeError(`The ${what}`, value, 'an integer from 0');
-  }
-
   #checkMultiple(what: string, value: number, alignmentBytes: number): void {
     if (value % alignmentBytes !== 0) throw unalignedError(what, value, alignmentBytes);
   }
 
   #checkAligned(position: number, memoryOffset: number, length: number): void {
-    this.#check('position', position);
-    this.#check('memory offset', memoryOffset);
-    this.#check('length', length);
+    checkOffset('The position', position);
+    checkOffset('The memory offset', memoryOffset);
+    checkOffset('The length', length);
     this.#checkMultiple('position', position, this.offsetAlignmentBytes);
     this.#checkMultiple('length', length, this.offsetAlignmentBytes);
     this.#checkMultiple('memory offset', memoryOffset, this.memoryAlignmentBytes);

@@ -1,4 +1,4 @@
-import { SunstarError } from '@sunstar/runtime';
+import { ERRNO, SunstarError } from '@sunstar/runtime';
 
 /** A position, size or buffer does not have the alignment that the device asks for. */
 export function unalignedError(what: string, value: number, alignmentBytes: number): SunstarError {
@@ -28,6 +28,12 @@ export function fileBusyError(path: string, limit: number): SunstarError {
 /** An argument is outside of its range. */
 export function rangeError(what: string, value: unknown, expected: string): SunstarError {
   return new SunstarError('SUNSTAR_OUT_OF_RANGE', `${what} is ${String(value)}; expected ${expected}.`);
+}
+
+/** Checks a position in a file; throws SUNSTAR_OUT_OF_RANGE. */
+export function checkOffset(what: string, value: number, max: number = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isSafeInteger(value) && value >= 0 && value <= max) return;
+  throw rangeError(what, value, `an integer from 0 to ${max}`);
 }
 
 /** An option has a value that makes no sense. */
@@ -87,4 +93,18 @@ export function appenderBusyError(): SunstarError {
     'SUNSTAR_APPENDER_BUSY',
     'The log is being truncated. Await truncate() or waitForRoom() before the next append.',
   );
+}
+
+const REFUSALS: ReadonlySet<number> = new Set([
+  -ERRNO.ENOSPC,
+  -ERRNO.EDQUOT,
+  -ERRNO.EFBIG,
+  -ERRNO.EBADF,
+  -ERRNO.EBUSY,
+  -ERRNO.EINVAL,
+]);
+
+/** Whether a write that ended with this result was refused before anything was synced. */
+export function isRefusal(result: number): boolean {
+  return REFUSALS.has(result);
 }

@@ -19,7 +19,7 @@ describe.runIf(canMount)('on a small ext4', () => {
     point = mountImage(directory, 24);
   });
   afterAll(() => {
-    unmount(point);
+    unmount(point, true);
     rmSync(directory, { recursive: true });
   });
 

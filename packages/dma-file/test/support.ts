@@ -81,6 +81,7 @@ export function mountImage(directory: string, mebibytes: number, options = 'loop
   return point;
 }
 
-export function unmount(point: string): void {
-  execFileSync('umount', [point], { stdio: 'pipe' });
+/** @param force - Also with files open in it, as a test that failed may leave them. */
+export function unmount(point: string, force = false): void {
+  execFileSync('umount', force ? ['-l', point] : [point], { stdio: 'pipe' });
 }

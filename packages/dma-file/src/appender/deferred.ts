@@ -15,3 +15,24 @@ export class Deferred<T> {
     this.reject = reject;
   }
 }
+
+/** Something that any number of callers wait for, again and again. */
+export class Signal {
+  #waiting: Deferred<void> | null = null;
+
+  /** Resolves at the next `resolve()`. */
+  wait(): Promise<void> {
+    this.#waiting ??= new Deferred();
+    return this.#waiting.promise;
+  }
+
+  resolve(): void {
+    this.#waiting?.resolve();
+    this.#waiting = null;
+  }
+
+  reject(error: Error): void {
+    this.#waiting?.reject(error);
+    this.#waiting = null;
+  }
+}

@@ -5,13 +5,14 @@ import {
   appenderClosedError,
   appenderFullError,
   appenderPoisonedError,
-  rangeError,
+  checkOffset,
+  isRefusal,
 } from '../errors.js';
 import { operate } from '../operate.js';
 import { AppendBuffer } from './append-buffer.js';
 import type { AppendTarget } from './append-target.js';
 import { ChunkPool } from './chunk-pool.js';
-import { Deferred } from './deferred.js';
+import { Signal } from './deferred.js';
 import { type FlushListener, FlushRounds } from './flush-rounds.js';
 import {
   type ResolvedAppenderOptions,
@@ -22,16 +23,6 @@ import { loadPartialPage } from './partial-page.js';
 import { SpaceAhead, type SpaceListener } from './space-ahead.js';
 import type { SegmentAppenderStats } from './stats.js';
 import { type WriteListener, WriteQueue } from './write-queue.js';
-
-/** Results of a write that mean that no byte went to the device. */
-const NEVER_BEGAN: ReadonlySet<number> = new Set([
-  -ERRNO.ENOSPC,
-  -ERRNO.EDQUOT,
-  -ERRNO.EFBIG,
-  -ERRNO.EBADF,
-  -ERRNO.EBUSY,
-  -ERRNO.EINVAL,
-]);
 
 /**
  * Appends records of any size and alignment to a file with O_DIRECT, and makes them durable with as few syncs
@@ -61,10 +52,9 @@ export class SegmentAppender implements AsyncDisposable {
   readonly #space: SpaceAhead;
   readonly #onFlushed: ((offset: number) => void) | undefined;
   readonly #onError: ((error: SunstarError) => void) | undefined;
-  #room: Deferred<void> | null = null;
-  #quiet: Deferred<void> | null = null;
+  readonly #room: Signal = new Signal();
+  readonly #quiet: Signal = new Signal();
   #failure: SunstarError | null = null;
-  #isPoisoned = false;
   #truncating: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
@@ -79,7 +69,7 @@ export class SegmentAppender implements AsyncDisposable {
       writeFailed: (result, isDurable) => this.#writeFailed(result, isDurable),
       flushedTo: (offset) => this.#flushedTo(offset),
       roundEnded: () => this.#checkQuiet(),
-      syncFailed: (result) => this.#syncFailed(result),
+      syncFailed: (result) => this.#poison(systemError('fdatasync', result, target.path)),
       spaceProgressed: () => this.#spaceProgressed(),
     };
     this.#pool = new ChunkPool(target.memory, resolved.chunkBytes, target.pageBytes, 2);
@@ -101,9 +91,7 @@ export class SegmentAppender implements AsyncDisposable {
     try {
       const size = await target.size();
       const position = options.position ?? size;
-      if (!Number.isSafeInteger(position) || position < 0 || position > size) {
-        throw rangeError('The position to append at', position, `an integer from 0 to the file size ${size}`);
-      }
+      checkOffset('The position to append at', position, size);
       appender = new SegmentAppender(target, options, position);
       await appender.#cut(position, size);
       appender.#space.ensure(position);
@@ -215,9 +203,7 @@ export class SegmentAppender implements AsyncDisposable {
   waitForRoom(): Promise<void> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     if (this.#closing !== null) return Promise.reject(appenderClosedError());
-    if (this.hasRoom) return Promise.resolve();
-    this.#room ??= new Deferred();
-    return this.#room.promise;
+    return this.hasRoom ? Promise.resolve() : this.#room.wait();
   }
 
   /**
@@ -228,7 +214,7 @@ export class SegmentAppender implements AsyncDisposable {
   retry(): void {
     if (this.#closing !== null) throw appenderClosedError();
     if (this.#failure === null) return;
-    if (this.#isPoisoned) throw this.#failure;
+    if (this.#failure.code === 'SUNSTAR_APPENDER_POISONED') throw this.#failure;
     this.#failure = null;
     this.#queue.resume();
     this.#rounds.resume();
@@ -239,20 +225,14 @@ export class SegmentAppender implements AsyncDisposable {
    * Cuts the log at a file position that was appended before; the cut is durable when the promise resolves.
    * `append()` is refused meanwhile. Waiters of earlier flushes are answered first.
    */
-  truncate(sizeBytes: number): Promise<void> {
-    if (this.#closing !== null) return Promise.reject(appenderClosedError());
-    if (this.#failure !== null) return Promise.reject(this.#failure);
-    if (this.#truncating !== null) return Promise.reject(appenderBusyError());
-    if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0 || sizeBytes > this.appended) {
-      return Promise.reject(
-        rangeError('The size to truncate to', sizeBytes, `an integer from 0 to ${this.appended}`),
-      );
-    }
+  async truncate(sizeBytes: number): Promise<void> {
+    this.#checkOpen();
+    checkOffset('The size to truncate to', sizeBytes, this.appended);
     this.#truncating = this.#truncate(sizeBytes).finally(() => {
       this.#truncating = null;
       this.#wakeRoom();
     });
-    return this.#truncating;
+    await this.#truncating;
   }
 
   /**
@@ -268,10 +248,14 @@ export class SegmentAppender implements AsyncDisposable {
     return this.close();
   }
 
-  #admit(length: number): void {
+  #checkOpen(): void {
     if (this.#closing !== null) throw appenderClosedError();
     if (this.#failure !== null) throw this.#failure;
     if (this.#truncating !== null) throw appenderBusyError();
+  }
+
+  #admit(length: number): void {
+    this.#checkOpen();
     const buffered = this.bufferedBytes;
     if (buffered >= this.#options.maxBufferedBytes) {
       throw appenderFullError(buffered, this.#options.maxBufferedBytes);
@@ -296,7 +280,7 @@ export class SegmentAppender implements AsyncDisposable {
   #writeFailed(result: number, isDurable: boolean): void {
     const error = systemError('write', result, this.#target.path);
     // Of a durable write nobody knows whether the write or the sync failed, unless it never began.
-    if (isDurable && !NEVER_BEGAN.has(result)) this.#poison(error);
+    if (isDurable && !isRefusal(result)) this.#poison(error);
     else if (this.#failure === null) this.#fail(error);
     this.#checkQuiet();
   }
@@ -309,11 +293,6 @@ export class SegmentAppender implements AsyncDisposable {
     this.#onFlushed?.(offset);
   }
 
-  #syncFailed(result: number): void {
-    this.#poison(systemError('fdatasync', result, this.#target.path));
-    this.#checkQuiet();
-  }
-
   #spaceProgressed(): void {
     this.#space.ensure(this.appended);
     this.#checkQuiet();
@@ -321,39 +300,32 @@ export class SegmentAppender implements AsyncDisposable {
 
   #poison(cause: unknown): SunstarError {
     const error = appenderPoisonedError(cause);
-    this.#isPoisoned = true;
     this.#queue.halt();
     this.#fail(error);
+    this.#checkQuiet();
     return error;
   }
 
   #fail(error: SunstarError): void {
     this.#failure = error;
     this.#rounds.halt(error);
-    this.#room?.reject(error);
-    this.#room = null;
+    this.#room.reject(error);
     this.#onError?.(error);
   }
 
   #wakeRoom(): void {
-    if (this.#room === null || !this.hasRoom) return;
-    this.#room.resolve();
-    this.#room = null;
+    if (this.hasRoom) this.#room.resolve();
   }
 
   /** Resolves when nothing is in flight. */
   #quiesce(): Promise<void> {
-    this.#quiet ??= new Deferred();
-    const { promise } = this.#quiet;
+    const quiet = this.#quiet.wait();
     this.#checkQuiet();
-    return promise;
+    return quiet;
   }
 
   #checkQuiet(): void {
-    if (this.#quiet === null || this.#queue.inFlight > 0 || !this.#space.isIdle || !this.#rounds.isIdle)
-      return;
-    this.#quiet.resolve();
-    this.#quiet = null;
+    if (this.#queue.inFlight === 0 && this.#space.isIdle && this.#rounds.isIdle) this.#quiet.resolve();
   }
 
   async #truncate(sizeBytes: number): Promise<void> {
@@ -401,8 +373,7 @@ export class SegmentAppender implements AsyncDisposable {
       await this.#quiesce();
       if ((await this.#target.size()) !== this.appended) await this.#resize(this.appended);
     } finally {
-      this.#room?.reject(appenderClosedError());
-      this.#room = null;
+      this.#room.reject(appenderClosedError());
       this.#space.stop();
       await this.#quiesce();
       this.#releaseMemory();

@@ -120,7 +120,7 @@ describe('SegmentAppender on a real file', () => {
 
   it('has what it reported as flushed after kill -9', async () => {
     const script = fileURLToPath(new URL('./append-forever.mjs', import.meta.url));
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 4; round++) {
       const log = path(`killed-${round}`);
       const child = spawn(process.execPath, [script, log], { stdio: ['ignore', 'pipe', 'inherit'] });
       let reported = -1;
@@ -129,7 +129,7 @@ describe('SegmentAppender on a real file', () => {
       for await (const line of lines) {
         reported = Number(line);
         // Some more rounds each time, so that the kill hits another moment.
-        if (reported > 20 * (round * round * 10 + 1)) child.kill('SIGKILL');
+        if (reported > 10 * (round * round * 4 + 1)) child.kill('SIGKILL');
       }
       await exited;
       const content = readFileSync(log);
