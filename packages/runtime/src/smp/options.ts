@@ -20,6 +20,7 @@ export interface MeshLimits {
 
 /** Options of a mesh. */
 export interface MeshOptions extends MeshLimits {
+  /** The number of the shard, from 0. */
   readonly shardId: number;
   /** From `createControlBlock()`, the same for all shards. */
   readonly control: SharedArrayBuffer;

@@ -6,6 +6,9 @@ import type { Link } from './link.js';
 import { CALL, FAILURE, OUT_OF_MEMORY, PAYLOAD_WORDS_AT, REPLY } from './message.js';
 import type { MessageReader, MessageWriter } from './message-io.js';
 
+/** How many answers are kept to be used again. */
+const IDLE_MAX = 1024;
+
 /** Runs the calls of other shards on this shard's services and answers them. */
 export class Server {
   readonly #writer: MessageWriter;
@@ -40,6 +43,10 @@ export class Server {
       const service = this.#directory.local[target >>> 16];
       const count = reader.slots[slot] >>> 16;
       result = invoke(callable(service), service.methods[target & 0xffff], reader.open(link, slot), count);
+      if (isThenable(result)) {
+        this.#await(result, link, kind, callId, target);
+        return;
+      }
     } catch (error) {
       if (kind === CALL) this.#fail(link, callId, error);
       else this.uncaught(target, link.peerId, error);
@@ -47,8 +54,7 @@ export class Server {
     } finally {
       reader.done(link, slot);
     }
-    if (isThenable(result)) this.#await(result, link, kind, callId, target);
-    else if (kind === CALL) this.#reply(link, callId, result);
+    if (kind === CALL) this.#reply(link, callId, result);
   }
 
   /** Makes what a one-way call threw an unhandled rejection of this shard: nobody else would learn of it. */
@@ -68,7 +74,7 @@ export class Server {
   settled(answer: PendingAnswer, failed: boolean, value: unknown): void {
     const { link, kind, callId, target } = answer;
     answer.link = undefined;
-    this.#idle.push(answer);
+    if (this.#idle.length < IDLE_MAX) this.#idle.push(answer);
     if (link === undefined) return;
     if (kind === CALL) {
       if (failed) this.#fail(link, callId, value);
@@ -111,7 +117,7 @@ export class Server {
     const because = cause instanceof SunstarError ? cause.message : 'reading it failed.';
     const error = new SunstarError(
       'SUNSTAR_NOT_CLONEABLE',
-      `The call threw ${inspect(thrown, { depth: 0, getters: false })}, which could not be sent: ${because}`,
+      `The call threw ${shortText(thrown)}, which could not be sent: ${because}`,
     );
     try {
       this.#writer.postValue(link, FAILURE, callId, error, 'error');
@@ -149,4 +155,9 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   );
+}
+
+function shortText(value: unknown): string {
+  const text = inspect(value, { depth: 0, getters: false, customInspect: false, maxStringLength: 200 });
+  return text.length > 500 ? `${text.slice(0, 500)}…` : text;
 }

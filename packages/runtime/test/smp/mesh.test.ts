@@ -43,6 +43,24 @@ class Store {
     // eslint-disable-next-line @typescript-eslint/only-throw-error -- code of others does it
     throw 'only text';
   }
+  throwHuge(): never {
+    throw new Error('x'.repeat(100_000));
+  }
+  throwTrap(): never {
+    throw Object.assign(new Error('m'), {
+      get name(): string {
+        throw new RangeError('trapped');
+      },
+    });
+  }
+  trapThen(): object {
+    return {
+      // biome-ignore lint/suspicious/noThenProperty: what must do no harm.
+      get then(): never {
+        throw new RangeError('then');
+      },
+    };
+  }
   throwFunction(): never {
     // eslint-disable-next-line @typescript-eslint/only-throw-error -- code of others does it
     throw () => {};
@@ -179,6 +197,20 @@ describe('Mesh', () => {
     await expect(remote.echo({ on: { event: () => {} } })).rejects.toThrow(
       /arguments\[0\]\.on\.event cannot/,
     );
+    await all.settle();
+    all.check();
+  });
+
+  it('survives errors that are too large, or that break when they are read', async () => {
+    const all = shards({ maxMessageBytes: 20_000 });
+    const [store] = await startService(all, 'store', Store);
+    const remote = store.on(1);
+    await all.until(
+      expect(remote.throwHuge()).rejects.toThrow(/^The call threw .*too large|could not be sent/s),
+    );
+    await all.until(expect(remote.throwTrap()).rejects.toBeInstanceOf(Error));
+    await all.until(expect(remote.trapThen()).rejects.toThrow(new RangeError('then')));
+    expect(await all.until(remote.echo(1))).toBe(1);
     await all.settle();
     all.check();
   });
