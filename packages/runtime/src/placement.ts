@@ -33,11 +33,11 @@ export function defaultShardCount(): number {
 
 /** The CPUs of each shard; undefined for one that may run anywhere. */
 export function placeShards(placement: Placement, shardCount: number): (readonly number[] | undefined)[] {
-  if (placement === 'unbound') return new Array(shardCount).fill(undefined);
+  if (placement === 'unbound') return new Array<undefined>(shardCount).fill(undefined);
   if (placement !== 'pinned') return Array.from({ length: shardCount }, (_, shard) => placement[shard]);
   const cpus = allowedCpus();
   // More shards than CPUs cannot own one each: pinning two to one CPU would only hinder the scheduler.
-  if (shardCount > cpus.length) return new Array(shardCount).fill(undefined);
+  if (shardCount > cpus.length) return new Array<undefined>(shardCount).fill(undefined);
   return Array.from({ length: shardCount }, (_, shard) => [cpus[shard]]);
 }
 

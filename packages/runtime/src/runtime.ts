@@ -6,6 +6,9 @@ import { type ShardCrashedError, ShardHandle } from './shard-handle.js';
 import { createControlBlock } from './smp/index.js';
 import { toWire } from './worker-protocol.js';
 
+/** A signal that follows another within this time is an echo of it. */
+const SAME_SIGNAL_MS = 1_000;
+
 /**
  * A process's shards: one thread each, every one with its part of the memory, running the same entry
  * module. Lives on the main thread, which is no shard itself.
@@ -70,7 +73,8 @@ export class Runtime implements AsyncDisposable {
       });
     } catch (error) {
       await runtime.stop().catch(() => {});
-      throw error;
+      // A crash of one shard stops the others before they have started: the crash is what went wrong.
+      throw runtime.#crash ?? error;
     }
     return runtime;
   }
@@ -92,7 +96,8 @@ export class Runtime implements AsyncDisposable {
 
   /**
    * Waits for SIGINT or SIGTERM, then stops. A second signal ends the process at once with the signal's
-   * usual exit code.
+   * usual exit code; one within a second of the first counts as the same, because a terminal and npm
+   * both pass Ctrl-C on.
    *
    * @throws ShardCrashedError when a crash ends the runtime before.
    */
@@ -101,9 +106,10 @@ export class Runtime implements AsyncDisposable {
     const signal = new Promise<void>((resolve) => {
       signalled = resolve;
     });
-    let count = 0;
+    let firstMs: number | undefined;
     const onSignal = (name: NodeJS.Signals): void => {
-      if (++count > 1) process.exit(128 + constants.signals[name]);
+      firstMs ??= performance.now();
+      if (performance.now() - firstMs > SAME_SIGNAL_MS) process.exit(128 + constants.signals[name]);
       signalled();
     };
     process.on('SIGINT', onSignal);
@@ -124,7 +130,7 @@ export class Runtime implements AsyncDisposable {
       await this.#within(this.#options.stopTimeoutMs, 'stop', async () => {
         const results = await Promise.allSettled(this.#shards.map((shard) => shard.stop()));
         const failed = results.find((result) => result.status === 'rejected');
-        failure = failed?.reason as Error | undefined;
+        failure ??= failed?.reason as Error | undefined;
         for (const shard of this.#shards.toReversed()) await shard.exit();
       });
     } catch (error) {

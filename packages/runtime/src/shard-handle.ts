@@ -26,6 +26,7 @@ export class ShardHandle {
   readonly #reached = new Set<Step>();
   #stopError: Error | undefined;
   #exiting = false;
+  #hasEnded = false;
   #crash: ShardCrashedError | undefined;
 
   constructor(birth: ShardBirth, onCrash: (error: ShardCrashedError) => void) {
@@ -40,20 +41,20 @@ export class ShardHandle {
     this.ended = new Promise((resolve) => {
       this.#worker.on('exit', (exitCode) => {
         if (!this.#exiting) this.#crashed(new Error(`its thread ended by itself with exit code ${exitCode}`));
-        if (this.#crash !== undefined) {
-          for (const waiter of this.#waiting.values()) waiter.reject(this.#crash);
-          this.#waiting.clear();
-          onCrash(this.#crash);
-        }
+        this.#hasEnded = true;
+        for (const waiter of this.#waiting.values()) waiter.reject(this.#endError());
+        this.#waiting.clear();
+        if (this.#crash !== undefined) onCrash(this.#crash);
         resolve();
       });
     });
   }
 
-  /** Resolves when the shard reports the step; rejects when it crashes before. */
+  /** Resolves when the shard reports the step; rejects when it ends before, by a crash or on request. */
   reach(step: Step): Promise<void> {
     if (this.#crash !== undefined) return Promise.reject(this.#crash);
     if (this.#reached.has(step)) return Promise.resolve();
+    if (this.#hasEnded) return Promise.reject(this.#endError());
     return new Promise((resolve, reject) => this.#waiting.set(step, { resolve, reject }));
   }
 
@@ -91,6 +92,13 @@ export class ShardHandle {
     this.#reached.add(report.type);
     this.#waiting.get(report.type)?.resolve();
     this.#waiting.delete(report.type);
+  }
+
+  #endError(): SunstarError {
+    return (
+      this.#crash ??
+      new SunstarError('SUNSTAR_SHARD_STOPPED', `Shard ${this.shardId} was stopped before it got so far.`)
+    );
   }
 
   #crashed(cause: unknown): void {

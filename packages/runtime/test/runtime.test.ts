@@ -123,6 +123,11 @@ describe('a crash', () => {
     expect((error.cause as Error).cause).toMatchObject({ message: 'the cause' });
   });
 
+  it('after its own start fails the start of the others at once', async () => {
+    const error = await crashOf(start('throw at once'));
+    expect(error.cause).toMatchObject({ message: 'thrown at once' });
+  });
+
   it('is left to the application on request', async () => {
     let heard: ShardCrashedError | undefined;
     const runtime = await start('exit', {
@@ -130,7 +135,7 @@ describe('a crash', () => {
         heard = error;
       },
     });
-    await expect.poll(() => heard?.shardId).toBe(1);
+    await expect.poll(() => heard?.shardId, { timeout: 10_000 }).toBe(1);
     expect(notes()).not.toContain('0 stop first registered');
     await runtime.stop().catch(() => {});
     expect(notes()).toContain('0 stop first registered');
@@ -192,11 +197,14 @@ describe('signals', () => {
     expect(notes().filter((line) => line.endsWith('stop first registered'))).toHaveLength(2);
   });
 
-  it('a second one ends the process at once', async () => {
+  it('twice at once count as one, and a later one ends the process at once', async () => {
     const { child, ready, end } = run('never stops');
     await ready;
-    child.kill('SIGTERM');
-    await expect.poll(() => notes().join()).toContain('0 stop first registered');
+    child.kill('SIGINT');
+    await expect.poll(() => notes().join(), { timeout: 10_000 }).toContain('0 stop first registered');
+    child.kill('SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    expect(child.exitCode).toBe(null);
     child.kill('SIGTERM');
     expect(await end).toBe(143);
   });

@@ -1,40 +1,17 @@
 import { CONTROL, native, type Ring, TAG } from '@sunstar/native';
 import { SunstarError, systemError } from '../errors.js';
+import { monotonicMs } from './clock.js';
 import type { Completion } from './completion.js';
 import { IORING_CQE_F, IORING_OP } from './constants.js';
 import { Descriptors } from './descriptors.js';
 import { OperationTable } from './operation-table.js';
+import type { ReactorOptions, ReactorStats } from './options.js';
 import { PromisePool } from './promise-pool.js';
 import { checkRing, ringRefused } from './requirements.js';
 
-/** Options of a {@link Reactor}. */
-export interface ReactorOptions {
-  /** Entries of the submission queue, a power of two. @default 1024 */
-  readonly submissionEntries?: number;
-  /** Entries of the completion queue, a power of two. @default 8192 */
-  readonly completionEntries?: number;
-  /** How long an idle thread looks for work before it sleeps, in microseconds. @default 0 */
-  readonly idlePollUs?: number;
-}
-
-/** Counters of a {@link Reactor}; those of the loop wrap at 2^32. */
-export interface ReactorStats {
-  /** Operations in flight, the reactor's own poll of libuv included. */
-  readonly inFlight: number;
-  readonly submitted: number;
-  readonly completed: number;
-  /** How often the tick ran. */
-  readonly ticks: number;
-  /** How often the thread slept in the kernel. */
-  readonly sleeps: number;
-  /** How often the kernel was entered for the ring. */
-  readonly enters: number;
-  /** How often another shard woke this one. */
-  readonly wakeUps: number;
-}
-
 /** Something that is asked for work in every tick. */
 export interface Poller {
+  /** Does what there is to do, within bounds; called in every tick, before the deferred tasks. */
   poll(): void;
 }
 
@@ -109,7 +86,7 @@ export class Reactor implements Disposable {
     this.#cqHeadAt = description.cqHead;
     this.#cqTailAt = description.cqTail;
     this.#cqesAt = description.cqes;
-    this.#clock[0] = performance.now();
+    this.#clock[0] = monotonicMs();
     this.idlePollUs = options.idlePollUs ?? 0;
     this.#libuvPolled = {
       complete: () => {
@@ -129,7 +106,10 @@ export class Reactor implements Disposable {
     this.#control[CONTROL.IDLE_POLL_US] = value;
   }
 
-  /** A coarse monotonic clock in milliseconds, read once before each tick. */
+  /**
+   * A coarse monotonic clock in milliseconds (CLOCK_MONOTONIC), read once before each tick. Outside of
+   * ticks, in a timer of Node's for example, it stands still: do not compute deadlines from it there.
+   */
   get nowMs(): number {
     return this.#clock[0];
   }

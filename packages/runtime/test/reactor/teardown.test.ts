@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const fixture = new URL('../fixtures/busy-thread.mjs', import.meta.url);
 /** 66 of each of the three ends in the long run. */
-const rounds = Number(process.env['SUNSTAR_TEARDOWN_ROUNDS'] ?? 12);
+const rounds = Number(process.env.SUNSTAR_TEARDOWN_ROUNDS ?? 12);
 
 let directory: string;
 let file: string;

@@ -1,0 +1,25 @@
+/** Options of a Reactor. */
+export interface ReactorOptions {
+  /** Entries of the submission queue, a power of two. @default 1024 */
+  readonly submissionEntries?: number;
+  /** Entries of the completion queue, a power of two. @default 8192 */
+  readonly completionEntries?: number;
+  /** How long an idle thread looks for work before it sleeps, in microseconds. @default 0 */
+  readonly idlePollUs?: number;
+}
+
+/** Counters of a Reactor; those of the loop wrap at 2^32. */
+export interface ReactorStats {
+  /** Operations in flight, the reactor's own poll of libuv included. */
+  readonly inFlight: number;
+  readonly submitted: number;
+  readonly completed: number;
+  /** How often the tick ran. */
+  readonly ticks: number;
+  /** How often the thread slept in the kernel. */
+  readonly sleeps: number;
+  /** How often the kernel was entered for the ring. */
+  readonly enters: number;
+  /** How often another shard woke this one. */
+  readonly wakeUps: number;
+}
