@@ -1,3 +1,5 @@
+import './transfer.js';
+
 export type { BlockOwner } from './block.js';
 export type { TextEncoding } from './content.js';
 export type { ContentBuilder } from './content-builder.js';

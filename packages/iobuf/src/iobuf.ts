@@ -267,6 +267,22 @@ export class IOBuf extends ContentBuilder {
     return target;
   }
 
+  /** @internal The content moved to another shard; nothing happens when the buffer was disposed meanwhile. */
+  endAsMoved(): void {
+    const chain = this.#chain;
+    if (chain === null) return;
+    this.#chain = null;
+    this.#moved = true;
+    if (DEBUG) noteEnded(this, 'moved');
+    releaseAll(chain);
+    chain.pool.recycleChain(chain);
+  }
+
+  /** @internal */
+  contentChain(): Chain {
+    return this.chain();
+  }
+
   /** A reader over the content; see {@link Cursor}. */
   cursor(): Cursor {
     return new Cursor(this, this.chain());

@@ -1,5 +1,6 @@
 import { SunstarError } from '../errors.js';
 import type { ShardMemory } from '../memory/index.js';
+import { isToken, Loans } from './codec/transfer.js';
 import { SHARD_STOPPED } from './layout.js';
 import { BYE, FREE, FREES_PER_MESSAGE, PAYLOAD_WORDS_AT, ROOM } from './message.js';
 import { SlotQueue } from './slot-queue.js';
@@ -48,7 +49,8 @@ export class Link {
   wakeUps = 0;
 
   readonly #views: ControlViews;
-  readonly #memory: ShardMemory;
+  /** The memory of this shard. */
+  readonly memory: ShardMemory;
   readonly #producer: SpscProducer;
   readonly #queue: SlotQueue;
   readonly #sleepWord: number;
@@ -56,6 +58,8 @@ export class Link {
   readonly #wake: (shardId: number) => void;
   /** Blocks of this shard that the peer reads. */
   readonly #away = new Set<number>();
+  /** Values that moved to the peer. */
+  readonly loans: Loans = new Loans();
   /** Messages that are written and shown a little later, together. */
   #held = 0;
   readonly #showHeld = (): void => {
@@ -72,7 +76,7 @@ export class Link {
     this.peerId = peerId;
     this.consumer = new SpscConsumer(views, peerId, shardId);
     this.#views = views;
-    this.#memory = options.memory;
+    this.memory = options.memory;
     this.#producer = new SpscProducer(views, shardId, peerId);
     this.#queue = new SlotQueue(options.maxQueued);
     this.#sleepWord = views.layout.sleepWord(peerId);
@@ -87,7 +91,7 @@ export class Link {
 
   /** Blocks of this shard that the peer has not given back. */
   get blocksAway(): number {
-    return this.#away.size;
+    return this.#away.size + this.loans.count;
   }
 
   /** Whether the peer has closed its mesh; what it sent before may still be in the ring. */
@@ -184,13 +188,17 @@ export class Link {
 
   /** Takes a block back that the peer has read. */
   takeBack(offset: number): void {
+    if (isToken(offset)) {
+      this.loans.takeBack(offset);
+      return;
+    }
     if (!this.#away.delete(offset)) {
       throw new SunstarError(
         'SUNSTAR_BROKEN_INVARIANT',
         `Shard ${this.peerId} gave back the block at offset ${offset}, which it was not given.`,
       );
     }
-    this.#memory.free(offset);
+    this.memory.free(offset);
   }
 
   /** The peer is gone: forgets what waits and takes every block back. */
@@ -198,8 +206,9 @@ export class Link {
     this.stopped = true;
     this.cause = cause;
     this.#queue.clear();
-    for (const offset of this.#away) this.#memory.free(offset);
+    for (const offset of this.#away) this.memory.free(offset);
     this.#away.clear();
+    this.loans.takeAllBack();
     this.#returnCount = 0;
     // Showing it now would ring at a shard that is gone.
     this.#held = 0;

@@ -3,6 +3,7 @@ import type { Arena, ShardMemory } from '../memory/index.js';
 import { Decoder } from './codec/decoder.js';
 import { Encoder } from './codec/encoder.js';
 import type { MessageLimits } from './codec/limits.js';
+import { PeerLender } from './codec/transfer.js';
 import type { Link } from './link.js';
 import { FAR, MAX_ARGUMENTS, PAYLOAD_BYTES_AT } from './message.js';
 
@@ -80,7 +81,10 @@ function send(
 ): void {
   const words = encoder.end(kind, count, callId, target);
   // Stopped: a getter of a value has closed the mesh.
-  if (!link.stopped && link.send(encoder.image, words, encoder.block, hurry)) return;
+  if (!link.stopped && link.send(encoder.image, words, encoder.block, hurry)) {
+    encoder.handOver(link.loans);
+    return;
+  }
   encoder.abort();
   throw new SunstarError(
     link.stopped ? 'SUNSTAR_SHARD_STOPPED' : 'SUNSTAR_SMP_OVERLOADED',
@@ -94,6 +98,8 @@ export class MessageReader {
   readonly #slotBytes: Buffer;
   readonly #slotView: DataView;
   readonly #arenas: readonly Arena[];
+  /** By shard number, made when they first send something. */
+  readonly #lenders: PeerLender[] = [];
   readonly #decoder = new Decoder();
 
   /** @param alias - The control block, through an alias that is not shared. */
@@ -111,6 +117,7 @@ export class MessageReader {
 
   /** A decoder at the first value of the message in a slot; good until the next message is opened. */
   open(link: Link, slot: number): Decoder {
+    this.#decoder.lender = this.#lenders[link.peerId] ??= new PeerLender(link, this.#arenas[link.peerId]);
     if ((this.#slots[slot] & FAR) === 0) {
       this.#decoder.begin(this.#slotBytes, this.#slotView, slot * 4 + PAYLOAD_BYTES_AT);
     } else {

@@ -22,12 +22,14 @@ import {
   TAG_STRING,
   TAG_STRING_WIDE,
   TAG_STRING8,
+  TAG_TRANSFER,
   TAG_TRUE,
   TAG_UNDEFINED,
   TAG_VIEW,
   VIEW_CONSTRUCTORS,
 } from './tags.js';
 import { KeyCache, SHORT_COPY, shortText } from './text.js';
+import { type Lender, receiveTransfer } from './transfer.js';
 
 const MANY = 1024;
 
@@ -37,6 +39,8 @@ const MANY = 1024;
  */
 export class Decoder {
   /** Objects by number; places from `#objectCount` on are free. */
+  /** Who sent the message; needed for values that move. */
+  lender: Lender | undefined;
   readonly #objects: unknown[] = [];
   readonly #keys = new KeyCache();
   #bytes: Buffer = Buffer.alloc(0);
@@ -164,6 +168,8 @@ export class Decoder {
         this.began(value);
         return value;
       }
+      case TAG_TRANSFER:
+        return this.#transfer();
       case TAG_REFERENCE:
         return this.#objects[this.#count()];
       default:
@@ -172,6 +178,19 @@ export class Decoder {
           `A message of another shard has an unknown tag ${tag}. Something wrote over the memory of a message.`,
         );
     }
+  }
+
+  #transfer(): object {
+    const count = this.#count();
+    const name = this.value() as string;
+    const token = this.value() as number;
+    const numbers: number[] = [];
+    for (let index = 0; index < count; index++) numbers.push(this.value() as number);
+    if (this.lender === undefined)
+      throw new SunstarError('SUNSTAR_BROKEN_INVARIANT', 'A value moved without a sender.');
+    const value = receiveTransfer(name, numbers, token, this.lender);
+    this.began(value);
+    return value;
   }
 
   #plain(): object {

@@ -3,10 +3,13 @@ import { serialize } from 'node:v8';
 import { refuse } from './encode-support.js';
 import type { Encoder } from './encoder.js';
 import { TAG_CLONED, TAG_DATE, TAG_MAP, TAG_REGEXP, TAG_SET, TAG_VIEW, VIEW_CONSTRUCTORS } from './tags.js';
+import { transferTypeOf } from './transfer.js';
 
 /** Writes an object that is no plain object, array, byte array or error. */
 export function encodeBuiltin(encoder: Encoder, value: object): void {
-  if (value instanceof Map) encodeMap(encoder, value);
+  const type = transferTypeOf(value);
+  if (type !== undefined) encoder.transfer(type, value);
+  else if (value instanceof Map) encodeMap(encoder, value);
   else if (value instanceof Set) encodeSet(encoder, value);
   else if (value instanceof Date) encoder.float(TAG_DATE, value.getTime());
   else if (value instanceof RegExp) {

@@ -22,10 +22,12 @@ import {
   TAG_STRING,
   TAG_STRING_WIDE,
   TAG_STRING8,
+  TAG_TRANSFER,
   TAG_TRUE,
   TAG_UNDEFINED,
 } from './tags.js';
 import { SHORT_COPY } from './text.js';
+import { type Loan, Loans, type TransferType } from './transfer.js';
 
 const SHORT_STRING = 64;
 const SMALLEST_BLOCK = 256;
@@ -46,6 +48,8 @@ export class Encoder {
   readonly #imageView: DataView;
   readonly #objects = new EncodedObjects();
   readonly #path: (string | number)[] = [];
+  /** Values that move, in the message that is being written or was written last. */
+  readonly #loans: Loan[] = [];
   #bytes: Buffer;
   #view: DataView;
   #at = 0;
@@ -74,6 +78,13 @@ export class Encoder {
   /** The arena block that the payload went to, or −1 when it is in the image. The caller owns it after `end()`. */
   get block(): number {
     return this.#block;
+  }
+
+  /** The message was sent: its values that move are the peer's now. */
+  handOver(loans: Loans): void {
+    if (this.#loans.length === 0) return;
+    loans.lend(this.#loans);
+    this.#loans.length = 0;
   }
 
   /** Starts a message. */
@@ -131,6 +142,7 @@ export class Encoder {
 
   /** Gives the message up: nothing was sent. */
   abort(): void {
+    this.#dropLoans(0);
     if (this.#block >= 0) this.#memory.free(this.#block);
     this.#block = -1;
     this.#depth = 0;
@@ -234,6 +246,7 @@ export class Encoder {
     const at = this.#at - this.#start;
     const depth = this.#depth;
     const objects = this.#objects.count;
+    const loans = this.#loans.length;
     try {
       this.string(name);
       this.enter(name);
@@ -245,6 +258,7 @@ export class Encoder {
       this.#at = this.#start + at;
       this.#depth = depth;
       this.#objects.truncate(objects);
+      this.#dropLoans(loans);
       return false;
     }
   }
@@ -339,6 +353,21 @@ export class Encoder {
     if (length > SHORT_COPY) this.#bytes.set(source, at);
     else for (let index = 0; index < length; index++) this.#bytes[at + index] = source[index];
     this.#at = at + length;
+  }
+
+  /** Writes a value that moves. */
+  transfer(type: TransferType<object>, value: object): void {
+    const parcel = type.pack(value);
+    const loan = { token: Loans.newToken(), parcel };
+    this.#loans.push(loan);
+    this.counted(TAG_TRANSFER, parcel.numbers.length);
+    this.string(type.name);
+    this.float(TAG_FLOAT64, loan.token);
+    for (const number of parcel.numbers) this.float(TAG_FLOAT64, number);
+  }
+
+  #dropLoans(kept: number): void {
+    for (const { parcel } of this.#loans.splice(kept)) parcel.release();
   }
 
   #ensure(size: number): void {

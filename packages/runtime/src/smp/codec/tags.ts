@@ -11,6 +11,7 @@
  *            | MAP count:u32 (key:value value)* | SET count:u32 value*
  *            | ERROR (see error-codec.ts) | CLONED length:u32 bytes (node:v8)
  *            | REFERENCE index:u32
+ *            | TRANSFER count:u32 type:string token:f64 f64* (see transfer.ts)
  *
  * STRING8 and STRING hold one byte a character (latin1), STRING_WIDE two (UTF-16): what the engine keeps,
  * so a copy is a memcpy and lone surrogates survive. A REFERENCE names an object of the same message by
@@ -39,6 +40,7 @@ export const TAG_SET = 19;
 export const TAG_ERROR = 20;
 export const TAG_CLONED = 21;
 export const TAG_REFERENCE = 22;
+export const TAG_TRANSFER = 23;
 
 type ViewConstructor = new (buffer: ArrayBuffer) => ArrayBufferView;
 
