@@ -48,7 +48,9 @@ const TOGETHER = 8;
  * with the others are the control block and the arenas.
  */
 export class Mesh {
+  /** The number of this shard. */
   readonly shardId: number;
+  /** How many shards there are. */
   readonly shardCount: number;
   /** The control block as 32-bit words, for Atomics. */
   readonly words: Int32Array;
@@ -159,14 +161,20 @@ export class Mesh {
     return sharded;
   }
 
-  /** The target of calls to a method of a peer's service, −1 when it has none of that name. For {@link Sharded}. */
+  /**
+   * The target of calls to a method of a peer's service, −1 when it has none of that name. For {@link Sharded}.
+   * @internal
+   */
   target(peerId: number, service: string, method: string): number {
     const known = this.#directory.peerService(peerId, service);
     const index = known?.methods.indexOf(method) ?? -1;
     return known === undefined || index < 0 ? -1 : (known.id << 16) | index;
   }
 
-  /** The connection with a peer. For {@link Sharded}. */
+  /**
+   * The connection with a peer. For {@link Sharded}.
+   * @internal
+   */
   link(peerId: number): Link {
     const link = this.#links[peerId];
     if (link === undefined)
@@ -174,17 +182,26 @@ export class Mesh {
     return link;
   }
 
-  /** Calls a method of a peer's service. For {@link Sharded}. Never throws: what is wrong rejects the promise. */
+  /**
+   * Calls a method of a peer's service. For {@link Sharded}. Never throws: what is wrong rejects the promise.
+   * @internal
+   */
   call(link: Link, target: number, args: readonly unknown[]): Promise<unknown> {
     return this.#caller.call(link, target, args);
   }
 
-  /** Calls a method of a peer's service one way. For {@link Sharded}. Throws what is wrong on this side. */
+  /**
+   * Calls a method of a peer's service one way. For {@link Sharded}. Throws what is wrong on this side.
+   * @internal
+   */
   notify(link: Link, target: number, args: readonly unknown[]): void {
     this.#caller.notify(link, target, args);
   }
 
-  /** Reports what a one-way call to this shard itself threw. For {@link Sharded}. */
+  /**
+   * Reports what a one-way call to this shard itself threw. For {@link Sharded}.
+   * @internal
+   */
   uncaught(service: LocalService, method: string, cause: unknown): void {
     const target = (service.id << 16) | service.methods.indexOf(method);
     this.#server.uncaught(target, this.shardId, cause);
@@ -245,6 +262,7 @@ export class Mesh {
     }
   }
 
+  /** Throws when the state is inconsistent; for tests. */
   invariants(): void {
     this.#caller.invariants();
     this.#directory.invariants();

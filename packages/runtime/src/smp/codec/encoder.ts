@@ -150,7 +150,7 @@ export class Encoder {
     this.#busy = false;
   }
 
-  // From here to `attempt`: for the encoder and its helpers.
+  // From here to `attempt`: for the encoder and the files beside it.
 
   /** Writes a value. */
   value(value: unknown): void {
