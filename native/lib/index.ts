@@ -80,38 +80,64 @@ export interface DirectIoAlignment {
 
 /** Every call of the addon. Numbers in, numbers out; a negative result is an error number. */
 export interface Native {
-  createRing(entries: number, cqEntries: number): RingDescription | number;
-  addressOf(bytes: Uint8Array): number;
-  aliasOf(bytes: Uint8Array): ArrayBuffer;
-  adviseHugePages(bytes: Uint8Array): number;
-  directIoAlignment(fd: number): DirectIoAlignment | undefined | number;
-  tryLock(fd: number): number;
-  freeDiskBytes(fd: number): number;
-  truncate(fd: number, sizeBytes: number): number;
-  closeDescriptor(fd: number): number;
-  tcpListen(host: string, port: number, reusePort: boolean, backlog: number, ipv6Only: boolean): number;
-  tcpSocket(family: 4 | 6): number;
-  encodeAddress(host: string, port: number, target: Uint8Array): number;
-  socketName(fd: number): SocketAddress | number;
-  peerName(fd: number): SocketAddress | number;
-  setSocketOption(fd: number, level: number, name: number, value: number): number;
-  getSocketOption(fd: number, level: number, name: number): number;
-  setNoDelay(fd: number, on: boolean): number;
-  setLinger(fd: number, seconds: number): number;
-  allowedCpus(): number[] | number;
-  pinThread(cpus: readonly number[]): number;
+  /** Makes the ring of the calling thread, or says why the kernel refused. Both counts are powers of two. */
+  readonly createRing: (entries: number, cqEntries: number) => RingDescription | number;
+  /** Address of the first byte of a view, SharedArrayBuffers included; exact, because addresses have 47 bits. */
+  readonly addressOf: (bytes: Uint8Array) => number;
+  /** A non-shared ArrayBuffer over the memory of a view, which it does not keep alive. */
+  readonly aliasOf: (bytes: Uint8Array) => ArrayBuffer;
+  /** Asks the kernel to back page-aligned memory with huge pages. */
+  readonly adviseHugePages: (bytes: Uint8Array) => number;
+  /** What O_DIRECT needs on an open file; undefined where kernel or file system do not tell (before Linux 6.1). */
+  readonly directIoAlignment: (fd: number) => DirectIoAlignment | undefined | number;
+  /** Takes the exclusive advisory lock of an open file, or fails at once with `EWOULDBLOCK`. */
+  readonly tryLock: (fd: number) => number;
+  /** Bytes that an unprivileged writer may still use on the file system of an open file. */
+  readonly freeDiskBytes: (fd: number) => number;
+  /** Sets the size of a file; blocks. For kernels before 6.9, which have no ring operation. */
+  readonly truncate: (fd: number, sizeBytes: number) => number;
+  /** Closes a descriptor; blocks. */
+  readonly closeDescriptor: (fd: number) => number;
+  /** A listening TCP socket on a numeric address; with `reusePort` others may listen on the same port. */
+  readonly tcpListen: (
+    host: string,
+    port: number,
+    reusePort: boolean,
+    backlog: number,
+    ipv6Only: boolean,
+  ) => number;
+  /** A TCP socket to connect with. */
+  readonly tcpSocket: (family: 4 | 6) => number;
+  /** Writes the `sockaddr` of a numeric address into `target`, 28 bytes suffice; returns its length. */
+  readonly encodeAddress: (host: string, port: number, target: Uint8Array) => number;
+  /** The local address of a socket. */
+  readonly socketName: (fd: number) => SocketAddress | number;
+  /** The remote address of a socket. */
+  readonly peerName: (fd: number) => SocketAddress | number;
+  /** Sets an option whose value is an int, by the kernel's numbers of level and name. */
+  readonly setSocketOption: (fd: number, level: number, name: number, value: number) => number;
+  /** Reads an option whose value is an int that is never negative. */
+  readonly getSocketOption: (fd: number, level: number, name: number) => number;
+  /** Switches Nagle's algorithm off (`on`) or back on. */
+  readonly setNoDelay: (fd: number, on: boolean) => number;
+  /** Has close() wait up to so many seconds for unsent data; 0 resets the connection, negative is the default. */
+  readonly setLinger: (fd: number, seconds: number) => number;
+  /** The CPUs that the calling thread may run on, in order. */
+  readonly allowedCpus: () => number[] | number;
+  /** Lets the calling thread run on these CPUs only. */
+  readonly pinThread: (cpus: readonly number[]) => number;
   /**
    * The CRC-32C of `bytes[start, end)` by the processor's instruction, continuing `seed`; −1 for a range that is not
    * in the array. Absent where the processor has none (SSE4.2, ARMv8 CRC).
    */
-  crc32c?(bytes: Uint8Array, start: number, end: number, seed: number): number;
+  readonly crc32c?: (bytes: Uint8Array, start: number, end: number, seed: number) => number;
   /**
    * Copies pieces of memory, pairs of address and length, behind each other to `target[at…]`. Returns the number of
    * bytes; −1 when they do not fit. Like `find` it reads any address it is given: the caller vouches for them.
    */
-  gather(pieces: Float64Array, count: number, target: Uint8Array, at: number): number;
+  readonly gather: (pieces: Float64Array, count: number, target: Uint8Array, at: number) => number;
   /** Where a sequence that is not empty begins first in pieces of memory, taken as one; −1 when nowhere. */
-  find(pieces: Float64Array, count: number, needle: Uint8Array): number;
+  readonly find: (pieces: Float64Array, count: number, needle: Uint8Array) => number;
 }
 
 /** Indexes of the words in {@link RingDescription.control}. */

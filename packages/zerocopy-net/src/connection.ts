@@ -139,6 +139,7 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
     this.#transport.receiveSide.pause();
   }
 
+  /** Takes up input again; what had arrived meanwhile comes first. */
   resumeReading(): void {
     this.#transport.receiveSide.resume();
   }

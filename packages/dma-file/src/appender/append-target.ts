@@ -21,7 +21,9 @@ export interface AppendTarget {
   /** How many shards share the disk. */
   readonly shardCount: number;
 
+  /** Reads into aligned memory. */
   submitRead(completion: Completion, position: number, memoryOffset: number, length: number): void;
+  /** Writes from aligned memory, which must not change before the completion. */
   submitWrite(completion: Completion, position: number, memoryOffset: number, length: number): void;
   /**
    * A write that survives a power cut once it completes (RWF_DSYNC). It says nothing about other writes.
@@ -32,6 +34,7 @@ export interface AppendTarget {
   submitSync(completion: Completion): void;
   /** fallocate that extends the size of the file as well. */
   submitAllocate(completion: Completion, position: number, length: number): void;
+  /** ftruncate. */
   submitTruncate(completion: Completion, sizeBytes: number): void;
 
   /** The size of the file. */
@@ -42,5 +45,6 @@ export interface AppendTarget {
   defer(task: Completion): void;
   /** A monotonic clock. */
   readonly nowMs: number;
+  /** Waits for what is in flight and closes the file. */
   close(): Promise<void>;
 }
