@@ -117,6 +117,8 @@ export class Shard implements ShardContext, AsyncDisposable {
   /** Ends the cross-shard calls; the last thing before the thread ends. */
   close(): void {
     this.#mesh.close();
+    // The mesh may have said goodbye to peers that sleep: their wake-ups must go out before the ring goes.
+    this.reactor.ring.enter(0);
     this.reactor[Symbol.dispose]();
   }
 
