@@ -47,12 +47,12 @@ export function underrunError(neededBytes: number, remainingBytes: number): Suns
   );
 }
 
-/** A cursor was used after the front or the tail of its buffer had moved. */
+/** A cursor or a writer was used after its buffer had changed under it. */
 export function modifiedError(): SunstarError {
   return new SunstarError(
     'SUNSTAR_IOBUF_MODIFIED',
-    'The buffer was trimmed, cleared, taken from or prepended to while a cursor was reading it. ' +
-      'Call cursor.reset() after such a change; appending needs none.',
+    'The buffer was changed while a cursor or a writer was at work on it. Call cursor.reset() after a trim, clear, ' +
+      'take, insert or prepend (appending needs none); flush a writer before any other change.',
   );
 }
 

@@ -24,6 +24,8 @@ export class Writer extends NumberAppender {
   #limit = 0;
   /** The number of the chunk's reservation. */
   #number = 0;
+  /** The size of the buffer when it was made. */
+  #sizeBefore = 0;
 
   /** @internal Made by `IOBuf.writer()`. */
   constructor(buffer: ContentView, chain: Chain, chunkBytes: number) {
@@ -42,13 +44,13 @@ export class Writer extends NumberAppender {
   append(data: Uint8Array | string): this {
     if (typeof data === 'string') {
       // A UTF-16 code unit takes three bytes at most.
-      if (data.length * 3 <= this.#limit - this.#at) {
+      if (this.#start >= 0 && data.length * 3 <= this.#limit - this.#at) {
         this.#check();
         this.#at += this.#chain.bytes.write(data, this.#at, 'utf8');
         return this;
       }
     } else if (data instanceof Uint8Array) {
-      if (data.length <= this.#limit - this.#at) {
+      if (this.#start >= 0 && data.length <= this.#limit - this.#at) {
         this.#check();
         this.#chain.bytes.set(data, this.#at);
         this.#at += data.length;
@@ -85,7 +87,7 @@ export class Writer extends NumberAppender {
 
   protected override claim(sizeBytes: number): number {
     const at = this.#at;
-    if (at + sizeBytes > this.#limit || !isReserved(this.#chain, this.#number, this.#start)) {
+    if (at + sizeBytes > this.#limit || !this.#isUntouched()) {
       return this.#claimSlow(sizeBytes);
     }
     this.#at = at + sizeBytes;
@@ -106,15 +108,21 @@ export class Writer extends NumberAppender {
     const at = reserve(this.#chain, chunkBytes);
     this.#start = at;
     this.#number = this.#chain.reservations;
+    this.#sizeBefore = this.#chain.size;
     this.#at = at + sizeBytes;
     this.#limit = at + chunkBytes;
     return at;
   }
 
+  #isUntouched(): boolean {
+    const chain = this.#chain;
+    return chain.size === this.#sizeBefore && isReserved(chain, this.#number, this.#start);
+  }
+
   /** The reservation must still be the one that was made here. */
   #check(): void {
     if (this.#buffer.isDisposed) throw disposedError(this.#buffer);
-    if (this.#start >= 0 && isReserved(this.#chain, this.#number, this.#start)) return;
+    if (this.#start >= 0 && this.#isUntouched()) return;
     this.#start = -1;
     this.#at = 0;
     this.#limit = 0;
