@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { NO_JOURNAL } from '../../src/store/index.js';
 import {
   arity,
   bulk,
@@ -288,6 +289,46 @@ describe('without memory', () => {
         ['mget a b new', bulks(null, null, null)],
         ['dbsize', integer(2)],
         ['del k', integer(1)],
+      ],
+      shard,
+    );
+  });
+
+  test('an MSET that fails gives everything back', () => {
+    const shard = new TestShard({ store: { maxBytes: 32 * 1024 } });
+    expect(shard.run('mset', 'a', '1', 'b', '2', 'c', 'x'.repeat(20_000))).toBe(OOM);
+    expect(shard.extraBlocks).toBe(0);
+  });
+
+  test('what the journal has no room for is refused with nothing but the error', () => {
+    const shard = new TestShard();
+    runLines([['set k v', OK]], shard);
+    shard.store.journal = { ...NO_JOURNAL, admit: () => false };
+    runLines(
+      [
+        ['set k w', OOM],
+        ['set k w get', OOM],
+        ['getset k w', OOM],
+        ['getdel k', OOM],
+        ['getex k ex 10', OOM],
+        ['getex k px 1', OOM],
+        ['getex k pxat 1', OOM],
+        ['append k x', OOM],
+        ['setrange k 5 x', OOM],
+        ['setrange new 5 x', OOM],
+        ['setnx new x', OOM],
+        ['incr new', OOM],
+        ['incrbyfloat new 1', OOM],
+        ['mset a 1 k 2', OOM],
+        ['expire k 10', OOM],
+        ['del new k', OOM],
+        ['rename k l', OOM],
+        ['flushall', OOM],
+        ['getex k', bulk('v')],
+        ['getex k persist', bulk('v')],
+        ['get k', bulk('v')],
+        ['pttl k', integer(-1)],
+        ['dbsize', integer(1)],
       ],
       shard,
     );

@@ -108,6 +108,7 @@ describe('multi-bulk requests', () => {
     ['*1\r\n$-1\r\n', 'invalid bulk length'],
     ['*1\r\n$+3\r\n', 'invalid bulk length'],
     ['*1\r\n$003\r\n', 'invalid bulk length'],
+    ['*1\r\n$04\r\nPING\r\n', 'invalid bulk length'],
     ['*1\r\n$33554433\r\n', 'invalid bulk length'],
     ['*1\r\n$4294967299\r\n', 'invalid bulk length'],
     ['*1\r\n$99999999999999999999', 'invalid bulk length'],
@@ -125,6 +126,20 @@ describe('multi-bulk requests', () => {
     expect(read(encode('x'.repeat(10), 'x'.repeat(10)), limits).error).toBe(
       'Protocol error: too big request',
     );
+  });
+
+  test('a limit holds for a command that is there as a whole, too', () => {
+    const limits = { maxBulkBytes: 100_000 };
+    expect(read(encode('x'.repeat(100_000)), limits).error).toBeNull();
+    expect(read(encode('x'.repeat(100_001)), limits).error).toBe('Protocol error: invalid bulk length');
+  });
+
+  test('what lies behind the end has not been received, even if it is the rest of the command', () => {
+    const request = encode('SET', 'k', '0123456789');
+    for (let end = 0; end < request.length; end++) {
+      expect(new RequestParser(request).parse(0, end)).toBe(ParseStatus.NeedMore);
+    }
+    expect(new RequestParser(request).parse(0, request.length)).toBe(ParseStatus.Complete);
   });
 
   test('says how many bytes a bulk needs', () => {

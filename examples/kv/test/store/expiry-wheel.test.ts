@@ -83,6 +83,16 @@ describe('ExpiryWheel', () => {
     expect(fixture.takeVisited().sort()).toEqual([0, 1]);
   });
 
+  test('starts anew when it is empty, also when the clock was set back', () => {
+    const fixture = new Fixture();
+    fixture.add(0, START_MS + 1000, START_MS);
+    fixture.advance(START_MS + 2000);
+    expect(fixture.takeVisited()).toEqual([0]);
+    fixture.add(1, START_MS - DAY_MS + 1000, START_MS - DAY_MS);
+    fixture.advance(START_MS - DAY_MS + 2000);
+    expect(fixture.takeVisited()).toEqual([1]);
+  });
+
   test('forgets all', () => {
     const fixture = new Fixture();
     fixture.add(0, START_MS + 1000, START_MS);

@@ -153,6 +153,36 @@ describe('Store', () => {
     expect(memory.tryAllocate(1024 * 1024)).toBeGreaterThanOrEqual(0);
   });
 
+  test('before it gives up, an allocation looks through all that a lazy clear has left', () => {
+    const memory = debugMemory(4 * 1024 * 1024);
+    const store = new Store(memory, { hashSeed: new Uint8Array(8) });
+    // In one of the 4096 buckets, and not among the 1024 that are freed first.
+    expect(store.set(0, 1, 0, 2 * 1024 * 1024, NEVER)).toBe(true);
+    store.clear(false);
+    expect(memory.tryAllocate(2 * 1024 * 1024)).toBeGreaterThanOrEqual(0);
+  });
+
+  test('a growth that fails at any point gives everything back', () => {
+    const content = 'abcdefg'.repeat(20_000);
+    for (const oldLength of [10, 60_000, 131_072, 140_000]) {
+      const shard = new Shard();
+      shard.set('key', content.slice(0, oldLength));
+      const { store } = shard;
+      const before = store.usedBytes;
+      let failures = 0;
+      for (let room = 0; ; room += 8000) {
+        store.maxBytes = before + room;
+        const grown = store.grow(shard.find('key'), 500_000);
+        if (grown !== NONE) break;
+        failures++;
+        expect(store.usedBytes).toBe(before);
+        expect(shard.get('key') === content.slice(0, oldLength)).toBe(true);
+      }
+      expect(failures).toBeGreaterThan(40);
+      store.invariants();
+    }
+  });
+
   test('asks the journal first', () => {
     const shard = new Shard();
     shard.set('key', 'value', NOW_MS + 1000);
