@@ -15,6 +15,8 @@ interface World {
   readonly memory: ShardMemory;
   readonly pairs: Pair[];
   readonly lent: Map<number, number>;
+  /** Counts the arrays that were wrapped. */
+  wrapped: number;
   /** Looking at a buffer changes what it remembers about positions, so not every step is followed by a look. */
   readonly verifyEvery: number;
   steps: number;
@@ -260,6 +262,182 @@ const commands: fc.Arbitrary<Command>[] = [
         );
       }),
   ),
+  fc
+    .tuple(
+      index,
+      ratio,
+      fc.oneof(fc.nat(30), fc.nat(3000)),
+      fc.nat(),
+      fc.constantFrom('bytes', 'buffer', 'self'),
+    )
+    .map(
+      ([at, from, length, seed, what]) =>
+        new Step(`#${at}.insert(${from}, ${what} ${length})`, at, (world, pair) => {
+          const position = Math.floor(from * pair.bytes.length);
+          if (what === 'self' && pair.bytes.length > MIB) return;
+          const data = what === 'self' ? pair.bytes : pattern(length, seed);
+          const insert = (): void => {
+            if (what === 'bytes') pair.buffer.insert(position, data);
+            else if (what === 'self') pair.buffer.insert(position, pair.buffer);
+            else {
+              using other = IOBuf.from(data, world.memory);
+              pair.buffer.insert(position, other);
+            }
+          };
+          attempt(insert, () => {
+            pair.bytes = Buffer.concat([
+              pair.bytes.subarray(0, position),
+              data,
+              pair.bytes.subarray(position),
+            ]);
+          });
+        }),
+    ),
+  fc.tuple(index, ratio, ratio, fc.option(fc.nat(2000)), fc.nat()).map(
+    ([at, from, part, length, seed]) =>
+      new Step(`#${at}.splice(${from}, ${part}, ${length})`, at, (world, pair) => {
+        const position = Math.floor(from * pair.bytes.length);
+        const deleted = Math.floor(part * (pair.bytes.length - position));
+        const data = length === null ? undefined : pattern(length, seed);
+        const old = pair.bytes;
+        const removed = old.subarray(position, position + deleted);
+        const edit = (): void => {
+          const gone = pair.buffer.splice(position, deleted, data);
+          pair.bytes = Buffer.concat(
+            [old.subarray(0, position), data ?? '', old.subarray(position + deleted)].map((b) =>
+              Buffer.from(b),
+            ),
+          );
+          if (world.pairs.length < LIVE_MAX) world.pairs.push({ buffer: gone, bytes: removed });
+          else {
+            expect(gone.equals(removed)).toBe(true);
+            gone[Symbol.dispose]();
+          }
+        };
+        attempt(edit, () => undefined);
+      }),
+  ),
+  fc.tuple(index, index, ratio, ratio, fc.constantFrom('slice', 'takeFront', 'splitAt', 'copy')).map(
+    ([at, into, from, to, how]) =>
+      new Step(`#${at}.${how}(${from}, ${to}, into #${into})`, at, (world, pair) => {
+        const target = world.pairs[into % world.pairs.length];
+        const { bytes } = pair;
+        const start = Math.floor(from * bytes.length);
+        const end = start + Math.floor(to * (bytes.length - start));
+        if (target === pair) {
+          expectCode(() => pair.buffer.slice(0, 0, target.buffer), 'SUNSTAR_INVALID_ARGUMENT');
+          return;
+        }
+        if (how === 'slice') {
+          pair.buffer.slice(start, end, target.buffer);
+          target.bytes = bytes.subarray(start, end);
+        } else if (how === 'takeFront') {
+          pair.buffer.takeFront(start, target.buffer);
+          target.bytes = bytes.subarray(0, start);
+          pair.bytes = bytes.subarray(start);
+        } else if (how === 'splitAt') {
+          pair.buffer.splitAt(start, target.buffer);
+          target.bytes = bytes.subarray(start);
+          pair.bytes = bytes.subarray(0, start);
+        } else {
+          target.bytes = Buffer.alloc(0);
+          attempt(
+            () => pair.buffer.copy(target.buffer),
+            () => {
+              target.bytes = bytes;
+            },
+          );
+        }
+      }),
+  ),
+  fc.tuple(index, fc.nat(255)).map(
+    ([at, byte]) =>
+      new Step(`#${at}.takeUntil(${byte})`, at, (_world, pair) => {
+        const found = pair.bytes.indexOf(byte);
+        using front = pair.buffer.takeUntil(byte) ?? undefined;
+        expect(front === undefined).toBe(found < 0);
+        if (front === undefined) return;
+        expect(front.equals(pair.bytes.subarray(0, found))).toBe(true);
+        pair.bytes = pair.bytes.subarray(found + 1);
+      }),
+  ),
+  fc.tuple(index, fc.nat(255), fc.integer({ min: 1, max: 5 })).map(
+    ([at, byte, maxPieces]) =>
+      new Step(`#${at}.split(${byte}, ${maxPieces})`, at, (_world, pair) => {
+        const pieces = pair.buffer.split(byte, maxPieces);
+        expect(pieces.length).toBeLessThanOrEqual(maxPieces);
+        const joined = pieces.flatMap((piece, i) =>
+          i === 0 ? [piece.toBuffer()] : [Buffer.of(byte), piece.toBuffer()],
+        );
+        expect(Buffer.concat(joined).equals(pair.bytes)).toBe(true);
+        for (const piece of pieces.slice(0, -1)) expect(piece.indexOf(byte)).toBe(-1);
+        if (pieces.length < maxPieces) expect(pieces[pieces.length - 1].indexOf(byte)).toBe(-1);
+        for (const piece of pieces) piece[Symbol.dispose]();
+      }),
+  ),
+  fc.tuple(index, fc.oneof(fc.nat(20), fc.nat(5000)), fc.nat()).map(
+    ([at, length, seed]) =>
+      new Step(`#${at}.wrap(${length})`, at, (world, pair) => {
+        const data = pattern(length, seed);
+        const id = -1 - world.wrapped++;
+        world.lent.set(id, length);
+        pair.buffer.wrap(data, (returned) => {
+          expect(returned).toBe(data);
+          expect(world.lent.delete(id)).toBe(true);
+          // Who reads it afterwards is seen.
+          data.fill(0xee);
+        });
+        pair.bytes = Buffer.concat([pair.bytes, data]);
+      }),
+  ),
+  index.map(
+    (at) =>
+      new Step(`#${at}.localize()`, at, (_world, pair) => {
+        attempt(
+          () => pair.buffer.localize(),
+          () => expect(pair.buffer.isLocal).toBe(true),
+        );
+      }),
+  ),
+  index.map(
+    (at) =>
+      new Step(`#${at}.move()`, at, (world, pair) => {
+        const buffer = pair.buffer.move();
+        expectCode(() => pair.buffer.sizeBytes, 'SUNSTAR_IOBUF_MOVED');
+        pair.buffer[Symbol.dispose]();
+        world.pairs[world.pairs.indexOf(pair)] = { buffer, bytes: pair.bytes };
+      }),
+  ),
+  fc
+    .tuple(
+      index,
+      fc.integer({ min: 64, max: 3000 }),
+      fc.array(fc.oneof(fc.nat(0xffff), fc.string({ maxLength: 50 })), { maxLength: 30 }),
+    )
+    .map(
+      ([at, chunkBytes, fields]) =>
+        new Step(`#${at}.writer(${chunkBytes}) of ${fields.length}`, at, (_world, pair) => {
+          const writer = pair.buffer.writer(chunkBytes);
+          const written: Buffer[] = [];
+          const write = (): void => {
+            for (const field of fields) {
+              if (typeof field === 'number') {
+                const word = Buffer.alloc(2);
+                word.writeUInt16LE(field);
+                writer.appendU16LE(field);
+                written.push(word);
+              } else {
+                writer.append(field);
+                written.push(Buffer.from(field));
+              }
+            }
+          };
+          attempt(write, () => undefined);
+          // What was written before memory ran out is whole.
+          writer.flush();
+          pair.bytes = Buffer.concat([pair.bytes, ...written]);
+        }),
+    ),
   index.map(
     (at) => new Step(`#${at}.copy()`, at, (world, pair) => add(world, () => pair.buffer.copy(), pair.bytes)),
   ),
@@ -327,7 +505,7 @@ export function runModel(memory: ShardMemory, numRuns: number): void {
       fc.infiniteStream(fc.nat()),
       fc.integer({ min: 1, max: 4 }),
       (steps, order, verifyEvery) => {
-        const world: World = { memory, pairs: [], lent: new Map(), verifyEvery, steps: 0 };
+        const world: World = { memory, pairs: [], lent: new Map(), wrapped: 0, verifyEvery, steps: 0 };
         try {
           fc.modelRun(() => ({ model: {}, real: world }), steps);
           verify(world);
