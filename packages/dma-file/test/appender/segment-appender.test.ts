@@ -214,7 +214,10 @@ describe('SegmentAppender', () => {
     expect(kinds(target)).toEqual([]);
     appender.append(Buffer.alloc(200));
     expect(kinds(target)).toEqual(['allocate']);
-    while (target.parked.length > 0) target.complete(0, ENOSPC);
+    while (target.parked.length > 0) {
+      expect(target.parked[0].position).toBe(256);
+      target.complete(0, ENOSPC);
+    }
     expect(() => appender.append(Buffer.alloc(100))).toThrow(
       expect.objectContaining({ code: 'SUNSTAR_ENOSPC' }),
     );
