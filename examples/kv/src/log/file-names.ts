@@ -38,7 +38,7 @@ export function planFiles(names: readonly string[]): FilePlan {
   for (const name of names) {
     const match = NAME.exec(name);
     if (match !== null) (match[1] === 'base' ? bases : segments).push(Number(match[2]));
-    else if (name.endsWith('.tmp') && (name === 'next.tmp' || NAME.test(name.slice(0, -4)))) stale.push(name);
+    else if (name.endsWith('.tmp') && NAME.test(name.slice(0, -4))) stale.push(name);
   }
   const base = Math.max(0, ...bases);
   stale.push(...bases.filter((number) => number !== base).map(baseName));

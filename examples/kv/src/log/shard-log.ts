@@ -43,7 +43,6 @@ const RETRY_MS = 1000;
 const FLUSH_MS = { always: 0, everysec: 1000, no: 30_000 } as const;
 /** When more than this is held, clients are slowed down. */
 const BEHIND_BYTES = 64 * 1024;
-const NEXT = 'next.tmp';
 
 /** A file that takes nothing: while one segment is exchanged for the next. */
 const CLOSED: LogTarget = { hasRoom: false, appendRange: () => 0 };
@@ -298,7 +297,8 @@ export class ShardLog implements Completion, LogFileListener {
       if (this.#rotation !== null && this.#target !== CLOSED) this.#switch(this.#rotation);
       return;
     }
-    this.#isBehind = this.buffer.heldBytes > BEHIND_BYTES;
+    // While writes are refused nobody has to wait, and reads go on.
+    this.#isBehind = this.#failure === null && this.buffer.heldBytes > BEHIND_BYTES;
     if (this.#isAwaitingRoom || this.#failure !== null || this.#target === CLOSED) return;
     this.#isAwaitingRoom = true;
     const again = (): void => {
@@ -450,7 +450,7 @@ export class ShardLog implements Completion, LogFileListener {
   #abandon(file: LogFile): void {
     const forget = async (): Promise<void> => {
       await file.appender.close().catch(() => {});
-      await unlink(path.join(this.#options.directory, NEXT)).catch(() => {});
+      await unlink(file.path).catch(() => {});
     };
     void forget();
   }
@@ -459,10 +459,11 @@ export class ShardLog implements Completion, LogFileListener {
 function createSegment(shard: LogShard, options: ShardLogOptions, number: number): Promise<LogFile> {
   const { directory, shardCount, epoch } = options;
   const identity: FileIdentity = { kind: FILE_KIND.SEGMENT, shard: shard.id, shardCount, epoch, number };
-  return LogFile.create(shard.memory, path.join(directory, NEXT), identity);
+  return LogFile.create(shard.memory, path.join(directory, `${segmentName(number)}.tmp`), identity);
 }
 
 async function nameSegment(directory: string, number: number): Promise<void> {
-  await rename(path.join(directory, NEXT), path.join(directory, segmentName(number)));
+  const name = path.join(directory, segmentName(number));
+  await rename(`${name}.tmp`, name);
   await syncDirectory(directory);
 }

@@ -8,6 +8,7 @@ import { ParseStatus, RequestParser } from '../resp/index.js';
 import { InputBuffer } from './input-buffer.js';
 import { DelayedReply, type PendingOwner, RemoteReply } from './pending-replies.js';
 import { ReplyQueue } from './reply-queue.js';
+import { ReplyWindow } from './reply-window.js';
 import type { ShardServer } from './shard-server.js';
 import { SpreadCall } from './spread-call.js';
 
@@ -23,7 +24,7 @@ const Block = {
   Closing: 8,
 } as const;
 
-/** Replies that may wait for other shards or for the log. */
+/** Replies that may wait for the log; those of other shards are limited by a window. */
 const PENDING_MAX = 1024;
 /** What a client that has to wait may send before it is read no further. */
 const INPUT_HELD_MAX = 64 * 1024;
@@ -42,6 +43,7 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
   readonly #parser: RequestParser;
   readonly #input: InputBuffer;
   readonly #openedMs: number;
+  readonly #window: ReplyWindow;
   #queue: ReplyQueue | null = null;
   #blocks = 0;
   /** Commands are being executed: what happens meanwhile is looked at when they are done. */
@@ -71,6 +73,7 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
       maxRequestBytes: core.options.maxRequestBytes,
     });
     this.#input = new InputBuffer(core.memory);
+    this.#window = new ReplyWindow(core.options.maxOutputBytes);
     this.#openedMs = core.reactor.nowMs;
     this.#activeMs = this.#openedMs;
     this.#progressMs = this.#openedMs;
@@ -151,7 +154,8 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
     this.#unblock(Block.Log);
   }
 
-  replyArrived(): void {
+  replyArrived(sizeBytes: number): void {
+    this.#window.arrived(sizeBytes);
     if (!this.#isClosed && !this.#isRunning && this.#queue !== null)
       this.#release(this.#queue, this.#server.core.log.durable);
   }
@@ -264,8 +268,8 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
     // A plan that begins with one shard has further rounds: what follows must not overtake it.
     const isBarrier = plan.requests.length === 1;
     if (isBarrier) this.#blocks |= Block.Barrier;
-    const call = new SpreadCall(this.#server, this.state.protocol, () => {
-      this.replyArrived();
+    const call = new SpreadCall(this.#server, this.state.protocol, (sizeBytes) => {
+      this.replyArrived(sizeBytes);
       if (isBarrier) this.#unblock(Block.Barrier);
     });
     this.#pushPending(call);
@@ -344,7 +348,7 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
       this.#isHolding = true;
       this.#beginSink();
     }
-    if (queue.count >= PENDING_MAX) this.#blocks |= Block.Replies;
+    if (this.#isFull(queue)) this.#blocks |= Block.Replies;
   }
 
   /** DEBUG SLEEP: the reply that was just written leaves later, and no command is executed before. */
@@ -359,12 +363,16 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
     this.#beginSink();
     this.#delayed = new DelayedReply(bytes, this.state.pauseMs, () => {
       this.#delayed = null;
-      this.replyArrived();
+      this.replyArrived(bytes.length);
       this.#unblock(Block.Barrier);
     });
     this.state.pauseMs = 0;
     this.#blocks |= Block.Barrier;
     this.#pushPending(this.#delayed);
+  }
+
+  #isFull(queue: ReplyQueue): boolean {
+    return queue.count >= PENDING_MAX || queue.pendingCount >= this.#window.size;
   }
 
   /** Moves what may leave to the output. */
@@ -437,7 +445,7 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
   #continue(): void {
     if (this.#isClosed || this.#isRunning) return;
     const isBelow = this.outputBytes <= this.#server.core.options.maxOutputBytes;
-    if (isBelow && (this.#queue === null || this.#queue.count < PENDING_MAX)) this.#blocks &= ~Block.Replies;
+    if (isBelow && (this.#queue === null || !this.#isFull(this.#queue))) this.#blocks &= ~Block.Replies;
     if (this.#blocks !== 0) return;
     this.#runInput();
     if (this.#blocks === 0 && this.#isPaused) {

@@ -40,15 +40,26 @@ export class Answer {
 
   /** Whether one piece holds all that is left. */
   get isLastPiece(): boolean {
-    return this.#endOfPiece() === this.#replies.length;
+    return this.#endOfPiece(this.#next) === this.#replies.length;
+  }
+
+  /** Bytes of the pieces that are left. */
+  get leftBytes(): number {
+    let bytes = 0;
+    for (let next = this.#next; next < this.#replies.length; ) {
+      const end = this.#endOfPiece(next);
+      bytes += pieceBytes(this.#replies.slice(next, end));
+      next = end;
+    }
+    return bytes;
   }
 
   /** The next piece. */
   take(ticket: number): Uint8Array {
-    const end = this.#endOfPiece();
+    const end = this.#endOfPiece(this.#next);
     const replies = this.#replies.slice(this.#next, end);
     this.#next = end;
-    const piece = Buffer.allocUnsafe(replies.reduce((sum, reply) => sum + 4 + reply.length, 4));
+    const piece = Buffer.allocUnsafe(pieceBytes(replies));
     let at = piece.writeUInt32LE(ticket, 0);
     for (const reply of replies) {
       at = piece.writeUInt32LE(reply.length, at);
@@ -58,13 +69,17 @@ export class Answer {
     return piece;
   }
 
-  #endOfPiece(): number {
-    let end = this.#next;
+  #endOfPiece(start: number): number {
+    let end = start;
     let sizeBytes = 0;
     while (end < this.#replies.length && sizeBytes < ANSWER_PIECE_BYTES)
       sizeBytes += this.#replies[end++].length;
     return end;
   }
+}
+
+function pieceBytes(replies: readonly Uint8Array[]): number {
+  return replies.reduce((sum, reply) => sum + 4 + reply.length, 4);
 }
 
 /** Cuts a piece of an answer into its replies. */

@@ -7,6 +7,11 @@ import { ParseStatus, type ProtocolVersion, ReplyWriter, RequestParser } from '.
 import { Answer, REQUEST_HEADER_BYTES } from './frames.js';
 import type { ShardCore } from './shard-core.js';
 
+/** Replies that may wait here until the asking shards fetch them. A single one may be larger. */
+const ANSWERS_BYTES_MAX = 64 * 1024 * 1024;
+const TOO_MUCH = Buffer.from(
+  '-ERR too many large replies at the same time: pipeline fewer commands with large values\r\n',
+);
 const OUT_OF_MEMORY = Buffer.from('-OOM the shard that owns the key has no memory for the command.\r\n');
 
 interface Waiting {
@@ -33,6 +38,8 @@ export class PeerExecutor implements RoomWaiter {
   /** Answers of which pieces are still to be asked for. */
   readonly #answers = new Map<number, Answer>();
   #lastTicket = 0;
+  /** Bytes of those answers. */
+  #keptBytes = 0;
   /** Requests that came while the log was behind. */
   #waiting: Waiting[] = [];
 
@@ -77,9 +84,11 @@ export class PeerExecutor implements RoomWaiter {
     if (answer === undefined) {
       throw new SunstarError('SUNSTAR_INVARIANT', `There is no answer ${ticket} that goes on.`);
     }
-    if (!answer.isLastPiece) return answer.take(ticket);
-    this.#answers.delete(ticket);
-    return answer.take(0);
+    const isLast = answer.isLastPiece;
+    if (isLast) this.#answers.delete(ticket);
+    const piece = answer.take(isLast ? 0 : ticket);
+    this.#keptBytes -= piece.length;
+    return piece;
   }
 
   /** Executes one command in RESP that lies in a buffer. */
@@ -104,6 +113,8 @@ export class PeerExecutor implements RoomWaiter {
     const view = new DataView(request.buffer, request.byteOffset, request.length);
     const replies: Buffer[] = [];
     const positions: number[] = [];
+    let answerBytes = 0;
+    let last = 0;
     const block = memory.tryAllocate(request.length);
     try {
       if (block >= 0) memory.bytes.set(request, block);
@@ -116,9 +127,14 @@ export class PeerExecutor implements RoomWaiter {
           replies.push(OUT_OF_MEMORY);
           positions.push(0);
         } else {
-          positions.push(this.#run(block + at, length, protocol));
-          replies.push(this.#replies.toBuffer());
+          const position = this.#run(block + at, length, protocol);
+          const isTooMuch = this.#keptBytes + answerBytes + this.#replies.sizeBytes > ANSWERS_BYTES_MAX;
+          const reply = isTooMuch && answerBytes > 0 ? TOO_MUCH : this.#replies.toBuffer();
           this.#replies.clear();
+          replies.push(reply);
+          positions.push(position);
+          answerBytes += reply.length;
+          last = Math.max(last, position);
         }
         at += length;
       }
@@ -126,7 +142,6 @@ export class PeerExecutor implements RoomWaiter {
       this.#replies.clear();
       if (block >= 0) memory.free(block);
     }
-    const last = Math.max(...positions);
     if (log.fsync !== 'always' || last <= log.durable) return this.#firstPiece(replies);
     return log.whenDurable(last).then((durable) => {
       const error = durable < last ? this.#core.lostWrite() : OUT_OF_MEMORY;
@@ -160,6 +175,8 @@ export class PeerExecutor implements RoomWaiter {
     if (answer.isLastPiece) return answer.take(0);
     this.#lastTicket = this.#lastTicket >= 0x7fffffff ? 1 : this.#lastTicket + 1;
     this.#answers.set(this.#lastTicket, answer);
-    return answer.take(this.#lastTicket);
+    const piece = answer.take(this.#lastTicket);
+    this.#keptBytes += answer.leftBytes;
+    return piece;
   }
 }

@@ -3,7 +3,7 @@ import type { PendingReply } from './reply-queue.js';
 
 /** Is told that a reply that others wait behind is there. */
 export interface PendingOwner {
-  replyArrived(): void;
+  replyArrived(sizeBytes: number): void;
 }
 
 /** The reply of another shard to one command. */
@@ -17,7 +17,7 @@ export class RemoteReply implements PendingReply, ReplyReceiver {
 
   receive(reply: Uint8Array): void {
     this.#bytes = reply;
-    this.#owner.replyArrived();
+    this.#owner.replyArrived(reply.length);
   }
 
   bytes(): Uint8Array | null {

@@ -36,6 +36,11 @@ export class ReplyQueue {
     return this.#count;
   }
 
+  /** Replies that are yet to come. */
+  get pendingCount(): number {
+    return this.#pending.length;
+  }
+
   get isEmpty(): boolean {
     return this.#count === 0;
   }

@@ -11,7 +11,7 @@ const OUT_OF_MEMORY = Buffer.from('-OOM no memory for a command that concerns se
 export class SpreadCall implements PendingReply {
   readonly #server: ShardServer;
   readonly #protocol: ProtocolVersion;
-  readonly #done: () => void;
+  readonly #done: (sizeBytes: number) => void;
   readonly #writer: ReplyWriter;
   #replies: Uint8Array[] = [];
   #missing = 0;
@@ -21,7 +21,7 @@ export class SpreadCall implements PendingReply {
   #failure: Uint8Array | null = null;
 
   /** @param done - Called when the reply is complete, though it may still have to wait for the log. */
-  constructor(server: ShardServer, protocol: ProtocolVersion, done: () => void) {
+  constructor(server: ShardServer, protocol: ProtocolVersion, done: (sizeBytes: number) => void) {
     this.#server = server;
     this.#protocol = protocol;
     this.#done = done;
@@ -96,6 +96,6 @@ export class SpreadCall implements PendingReply {
     } finally {
       result[Symbol.dispose]();
     }
-    this.#done();
+    this.#done(this.#bytes.length);
   }
 }

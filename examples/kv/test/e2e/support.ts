@@ -5,6 +5,8 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { expect } from 'vitest';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
@@ -236,4 +238,29 @@ export function mountLoop(directory: string, sizeMib: number): () => void {
     execFileSync('umount', ['-l', mount], { stdio: 'pipe' });
     fs.rmSync(image, { force: true });
   };
+}
+
+/** Runs something with a server and a client of it. The server must stop in order, unless the body has killed it. */
+export async function withServer<T>(
+  options: StartOptions,
+  body: (redis: Redis, server: ServerProcess) => Promise<T>,
+): Promise<T> {
+  await using server = await ServerProcess.start(options);
+  const redis = new Redis(server.port);
+  // A server that is killed ends the connection.
+  redis.on('error', () => {});
+  try {
+    const result = await body(redis, server);
+    if (!server.child.killed) expect(await server.stop(), server.output.stderr).toBe(0);
+    return result;
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** Starts a server that must not start; returns its exit code and what it says. */
+export async function failingStart(options: StartOptions): Promise<{ code: number | string; said: string }> {
+  await using server = await ServerProcess.spawn(options);
+  const code = await server.exited;
+  return { code, said: server.output.stderr };
 }

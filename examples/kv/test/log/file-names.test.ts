@@ -17,9 +17,9 @@ describe('planFiles', () => {
 
   it('removes what a crash left unfinished, and touches nothing that is not ours', () => {
     const foreign = ['notes.tmp', 'log-1.damaged', 'log-01', 'base-', 'log-1.bak', 'base-x.tmp'];
-    const plan = planFiles([...foreign, 'next.tmp', 'base-4.tmp', 'log-1']);
+    const plan = planFiles([...foreign, 'log-2.tmp', 'base-4.tmp', 'log-1']);
     expect(plan).toMatchObject({ base: 0, segments: [1] });
-    expect([...plan.stale].sort()).toEqual(['base-4.tmp', 'next.tmp']);
+    expect([...plan.stale].sort()).toEqual(['base-4.tmp', 'log-2.tmp']);
   });
 
   it('notices a missing segment', () => {

@@ -20,7 +20,7 @@ function setUp(memorySizeBytes: number) {
   const scratch = memory.allocate(1024 * 1024);
   const pieces = [Buffer.from(header)];
   const target = {
-    hasRoom: true,
+    hasRoom: true as boolean,
     appendRange(offset: number, length: number): number {
       pieces.push(Buffer.from(memory.bytes.subarray(offset, offset + length)));
       return 0;

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -182,9 +183,11 @@ describe('after a crash', () => {
         const names = filesIn(plan).join();
         const count = taken.get(names) ?? 0;
         taken.set(names, count + 1);
-        if (count < 3) {
+        if (count < 2) {
           const copy = path.join(directory, `copy-${snapshots.length}`);
-          fs.cpSync(path.join(directory, 'epoch-1'), path.join(copy, 'epoch-1'), { recursive: true });
+          fs.mkdirSync(copy);
+          // Space that is allocated ahead stays a hole.
+          execFileSync('cp', ['-r', '--sparse=always', path.join(directory, 'epoch-1'), copy]);
           snapshots.push({ copy, durable, committed });
         }
         if (random(3) === 0) step();
@@ -211,7 +214,7 @@ describe('after a crash', () => {
     }
     // Before, while and after: the next segment, the base, each with and without its final name.
     expect(taken.size).toBeGreaterThanOrEqual(8);
-    expect(snapshots.length).toBeGreaterThan(20);
+    expect(snapshots.length).toBeGreaterThan(12);
   });
 
   it('cuts off a torn end and says how much that was', async () => {
