@@ -181,8 +181,9 @@ export abstract class ContentBuilder extends ContentView {
 
   /** A {@link Writer}, for encoders that append many small fields. @param chunkBytes - 64 to 131072. @defaultValue 4096 */
   writer(chunkBytes = 4096): Writer {
+    const chain = this.chain();
     checkInteger('chunkBytes', chunkBytes, 64, FRAGMENT_SIZE_BYTES_MAX);
-    return new Writer(this, this.chain(), chunkBytes);
+    return new Writer(this, chain, chunkBytes);
   }
 
   /** @internal */

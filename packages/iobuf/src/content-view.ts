@@ -5,6 +5,7 @@ import { checkInteger, foreignError, invalidArgumentError, outOfRangeError } fro
 import { hashOfChain } from './hash.js';
 import { hexdump } from './hexdump.js';
 import { NumberAppender } from './number-appender.js';
+import { checkU32 } from './numbers.js';
 import { bytesOf, regionOf } from './region.js';
 import { IOVEC_SIZE_BYTES, IOVECS_MAX, writeIovecs } from './scatter.js';
 import { xxhash64OfChain } from './xxhash64.js';
@@ -62,12 +63,16 @@ export abstract class ContentView extends NumberAppender {
 
   /** The 32-bit xxHash of the content, unsigned; equal contents have equal hashes. Not for secrets. */
   hash(seed = 0): number {
-    return hashOfChain(this.chain(), seed);
+    const chain = this.chain();
+    checkU32(seed, 'seed');
+    return hashOfChain(chain, seed);
   }
 
   /** The CRC-32C of the content, unsigned. `seed` is the result for bytes before it; see `crc32c`. */
   crc32c(seed = 0): number {
-    return crc32cOfChain(this.chain(), seed);
+    const chain = this.chain();
+    checkU32(seed, 'seed');
+    return crc32cOfChain(chain, seed);
   }
 
   /** The 64-bit xxHash (XXH64) of the content; equal contents have equal hashes. Not for secrets. */
@@ -78,6 +83,7 @@ export abstract class ContentView extends NumberAppender {
   /** Copies the content to `target`, from `targetStart`; throws if it does not fit. Returns its size. */
   copyTo(target: Uint8Array, targetStart = 0): number {
     const chain = this.chain();
+    if (!(target instanceof Uint8Array)) throw invalidArgumentError('target', 'a Uint8Array', target);
     checkInteger('targetStart', targetStart, 0, target.length);
     const room = target.length - targetStart;
     if (chain.size > room) throw outOfRangeError('the size of the content', chain.size, 0, room);

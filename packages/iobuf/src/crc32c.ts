@@ -48,12 +48,12 @@ export const CRC32C_ACCELERATED: boolean = instruction !== undefined;
  * @throws SunstarError SUNSTAR_OUT_OF_RANGE for a range that is not in `bytes`.
  */
 export function crc32c(bytes: Uint8Array, start = 0, end: number = bytes.length, seed = 0): number {
+  checkInteger('end', end, 0, bytes.length);
+  checkInteger('start', start, 0, end);
   if (end - start >= NATIVE_BYTES_MIN && instruction !== undefined) {
     const crc = instruction(bytes, start, end, seed >>> 0);
     if (crc >= 0) return crc;
   }
-  checkInteger('end', end, 0, bytes.length);
-  checkInteger('start', start, 0, end);
   return crc32cByTable(bytes, start, end, seed);
 }
 

@@ -107,8 +107,9 @@ export function invariantError(what: string): SunstarError {
 /** Checks an integer argument. */
 export function checkInteger(name: string, value: number, min: number, max: number): void {
   // Nearly always a small integer: the first test is the cheap one.
-  if ((value | 0) === value && value >= min && value <= max) return;
-  if (!(value >= min && value <= max) || Math.floor(value) !== value) {
-    throw outOfRangeError(name, value, min, max);
+  if (typeof value === 'number') {
+    if ((value | 0) === value && value >= min && value <= max) return;
+    if (value >= min && value <= max && Math.floor(value) === value) return;
   }
+  throw outOfRangeError(name, value, min, max);
 }

@@ -310,8 +310,6 @@ export class IOBuf extends ContentBuilder {
 
 function markOf(delimiter: number | Uint8Array | string): number | Uint8Array {
   const mark = typeof delimiter === 'string' ? Buffer.from(delimiter) : delimiter;
-  if (typeof mark !== 'number' && mark.length === 0) {
-    throw invalidArgumentError('delimiter', 'a byte or a sequence that is not empty', delimiter);
-  }
-  return mark;
+  if (typeof mark === 'number' || (mark instanceof Uint8Array && mark.length > 0)) return mark;
+  throw invalidArgumentError('delimiter', 'a byte or a sequence that is not empty', delimiter);
 }

@@ -7,27 +7,31 @@ const I64_MAX: bigint = 2n ** 63n - 1n;
 const U64_MAX: bigint = 2n ** 64n - 1n;
 
 export function checkU8(value: number): void {
-  if ((value & 0xff) !== value) throw outOfRangeError('value', value, 0, 0xff);
+  if (typeof value !== 'number' || (value & 0xff) !== value) throw outOfRangeError('value', value, 0, 0xff);
 }
 
 export function checkI8(value: number): void {
-  if ((value << 24) >> 24 !== value) throw outOfRangeError('value', value, -0x80, 0x7f);
+  if (typeof value !== 'number' || (value << 24) >> 24 !== value)
+    throw outOfRangeError('value', value, -0x80, 0x7f);
 }
 
 export function checkU16(value: number): void {
-  if ((value & 0xffff) !== value) throw outOfRangeError('value', value, 0, 0xffff);
+  if (typeof value !== 'number' || (value & 0xffff) !== value)
+    throw outOfRangeError('value', value, 0, 0xffff);
 }
 
 export function checkI16(value: number): void {
-  if ((value << 16) >> 16 !== value) throw outOfRangeError('value', value, -0x8000, 0x7fff);
+  if (typeof value !== 'number' || (value << 16) >> 16 !== value)
+    throw outOfRangeError('value', value, -0x8000, 0x7fff);
 }
 
-export function checkU32(value: number): void {
-  if (value >>> 0 !== value) throw outOfRangeError('value', value, 0, 0xffff_ffff);
+export function checkU32(value: number, name = 'value'): void {
+  if (typeof value !== 'number' || value >>> 0 !== value) throw outOfRangeError(name, value, 0, 0xffff_ffff);
 }
 
 export function checkI32(value: number): void {
-  if ((value | 0) !== value) throw outOfRangeError('value', value, -0x8000_0000, 0x7fff_ffff);
+  if (typeof value !== 'number' || (value | 0) !== value)
+    throw outOfRangeError('value', value, -0x8000_0000, 0x7fff_ffff);
 }
 
 export function checkU64(value: number): void {

@@ -50,7 +50,11 @@ export function setBigVarint(bytes: Uint8Array, at: number, value: bigint, sizeB
 
 /** The zig-zag form of an integer from −2^52 to 2^52 − 1. */
 export function zigZag(value: number): number {
-  if (!(value >= -ZIG_ZAG_MAX - 1 && value <= ZIG_ZAG_MAX) || Math.floor(value) !== value) {
+  if (
+    typeof value !== 'number' ||
+    !(value >= -ZIG_ZAG_MAX - 1 && value <= ZIG_ZAG_MAX) ||
+    Math.floor(value) !== value
+  ) {
     throw outOfRangeError('value', value, -ZIG_ZAG_MAX - 1, ZIG_ZAG_MAX);
   }
   return value >= 0 ? value * 2 : -value * 2 - 1;

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { crc32c, IOBuf } from '../src/index.js';
-import { debugMemory, pattern } from './support.js';
+import xxhash from 'xxhash-wasm';
+import { crc32cByTable } from '../src/crc32c.js';
+import { CRC32C_ACCELERATED, crc32c, IOBuf } from '../src/index.js';
+import { debugMemory, expectCode, pattern } from './support.js';
 
 const memory = debugMemory();
 
@@ -104,6 +106,79 @@ describe('hash', () => {
       expect(changed.hash()).not.toBe(whole.hash());
       expect(changed.equals(whole)).toBe(false);
       bytes[i] ^= 1;
+    }
+  });
+});
+
+describe('crc32c by the processor', () => {
+  test('equals the table at lengths around its streams, at every alignment', () => {
+    const bytes = pattern(60_000);
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.nat(2000),
+          fc.constantFrom(111, 112, 767, 768, 769, 24575, 24576, 24577, 49152),
+          fc.nat(50_000),
+        ),
+        fc.nat(17),
+        fc.nat(0xffffffff),
+        (length, start, seed) => {
+          expect(crc32c(bytes, start, start + length, seed)).toBe(
+            crc32cByTable(bytes, start, start + length, seed),
+          );
+        },
+      ),
+    );
+    expect(typeof CRC32C_ACCELERATED).toBe('boolean');
+  });
+
+  test('refuses ranges that are not there', () => {
+    const bytes = pattern(1000);
+    for (const [start, end] of [
+      [0, 1001],
+      [-1, 500],
+      [600, 200],
+      [0.5, 900],
+      [Number.NaN, 900],
+      [0, Number.NaN],
+      [2000, 3000],
+    ]) {
+      expectCode(() => crc32c(bytes, start, end), 'SUNSTAR_OUT_OF_RANGE');
+    }
+  });
+});
+
+describe('xxhash64', async () => {
+  const { h64Raw } = await xxhash();
+
+  // xxHash's own sanity values.
+  test.each([
+    ['', 0n, 0xef46db3751d8e999n],
+    ['', 0x9e3779b1n, 0xac75fda2929b17efn],
+    ['a', 0n, 0xd24ec4f1a98c6e5bn],
+    ['abc', 0n, 0x44bc2cf5ad770999n],
+    ['Nobody inspects the spammish repetition', 0n, 0xfbcea83c8a378bf1n],
+  ])('of %j with seed %d', (text, seed, expected) => {
+    using buffer = IOBuf.from(text, memory);
+    expect(buffer.xxhash64(seed)).toBe(expected);
+  });
+
+  test('equals an independent implementation, however the content is cut', () => {
+    fc.assert(
+      fc.property(cuts, fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), ([bytes, at], seed) => {
+        using buffer = fragmented(bytes, at);
+        expect(buffer.xxhash64(seed)).toBe(h64Raw(bytes, seed));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('of a long content', () => {
+    const bytes = pattern(300_001);
+    using buffer = IOBuf.from(bytes, memory);
+    expect(buffer.xxhash64()).toBe(h64Raw(bytes));
+    for (const seed of [-1n, 2n ** 64n, 1 as unknown as bigint]) {
+      expectCode(() => buffer.xxhash64(seed), 'SUNSTAR_OUT_OF_RANGE');
     }
   });
 });
