@@ -10,7 +10,6 @@ import {
   systemError,
 } from '@sunstar/runtime';
 import type { AppendTarget } from './appender/append-target.js';
-import { Deferral } from './deferral.js';
 import { checkOffset, fileBusyError, fileClosedError, rangeError, unalignedError } from './errors.js';
 import { FileOperations } from './file-operations.js';
 import { AT_EMPTY_PATH, type FileStat, parseStatx, STATX_BYTES, STATX_MASK } from './file-stat.js';
@@ -58,13 +57,11 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   readonly pageBytes: number;
   readonly #shard: ShardContext;
   readonly #operations: FileOperations;
-  readonly #deferral: Deferral;
   readonly #range: RangeTarget;
   #closing: Promise<void> | null = null;
 
   private constructor(shard: ShardContext, path: string, opened: OpenedFile) {
     this.#shard = shard;
-    this.#deferral = new Deferral(shard.reactor);
     this.path = path;
     this.fd = opened.fd;
     this.isDirect = opened.isDirect;
@@ -299,7 +296,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
 
   /** Calls `task.complete(0, 0)` at the end of this tick, before its submissions reach the kernel. */
   defer(task: Completion): void {
-    this.#deferral.add(task);
+    this.#shard.reactor.defer(task);
   }
 
   /** Throws when the state contradicts itself. For tests. */

@@ -7,7 +7,6 @@ import {
   SunstarError,
 } from '@sunstar/runtime';
 import { alignDown } from './alignment.js';
-import { Deferral } from './deferral.js';
 
 /** An operation that the kernel interrupts this often in a row is given up. */
 const MAX_RETRIES = 100;
@@ -45,7 +44,7 @@ class FileOperation implements Completion {
 }
 
 /** The part of the reactor that files need. */
-export type FileReactor = Pick<Reactor, 'submit' | 'defer' | 'ref' | 'unref'>;
+export type FileReactor = Pick<Reactor, 'submit' | 'defer'>;
 
 /** What a set of operations works on. */
 export interface OperationsTarget {
@@ -69,7 +68,6 @@ export interface OperationsTarget {
  */
 export class FileOperations implements Completion {
   readonly #target: OperationsTarget;
-  readonly #deferral: Deferral;
   readonly #pool: FileOperation[] = [];
   #waiting: FileOperation[] = [];
   #waitingHead = 0;
@@ -81,7 +79,6 @@ export class FileOperations implements Completion {
 
   constructor(target: OperationsTarget) {
     this.#target = target;
-    this.#deferral = new Deferral(target.reactor);
   }
 
   /** Operations with the kernel. */
@@ -206,7 +203,7 @@ export class FileOperations implements Completion {
 
   /** Completes an operation that was not made, from the loop like any other. */
   #refuse(target: Completion, result: number): void {
-    if (this.#refused.length === 0) this.#deferral.add(this);
+    if (this.#refused.length === 0) this.#target.reactor.defer(this);
     this.#refused.push(target);
     this.#refusedResults.push(result);
   }

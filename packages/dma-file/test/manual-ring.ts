@@ -17,7 +17,6 @@ export class ManualRing implements FileReactor {
   readonly parked: Submission[] = [];
   readonly deferred: Completion[] = [];
   file: Buffer = Buffer.alloc(0);
-  references = 0;
   /** Submissions that still fit; then the ring refuses like a full one. */
   capacity = Number.POSITIVE_INFINITY;
   deepest = 0;
@@ -40,14 +39,6 @@ export class ManualRing implements FileReactor {
 
   defer(task: Completion): void {
     this.deferred.push(task);
-  }
-
-  ref(): void {
-    this.references++;
-  }
-
-  unref(): void {
-    this.references--;
   }
 
   /** Runs what was deferred. */

@@ -222,9 +222,11 @@ export class Reactor implements Disposable {
 
   /**
    * Calls `task.complete(0, 0)` once, at the end of the running tick or in the next one, before the
-   * operations are submitted: the place to gather what a tick produced (one send for many writes).
+   * operations are submitted: the place to gather what a tick produced (one send for many writes). Keeps
+   * the event loop alive until then.
    */
   defer(task: Completion): void {
+    if (this.#keepAlive++ === 0 && !this.#referenced) this.#reference();
     this.#deferred.push(task);
     if (!this.#ticking) this.#control[CONTROL.MORE] = 1;
   }
@@ -403,6 +405,7 @@ export class Reactor implements Disposable {
     try {
       while (i < tasks.length) tasks[i++].complete(0, 0);
     } finally {
+      this.#keepAlive -= i;
       // One that threw must not take the others with it.
       for (; i < tasks.length; i++) this.#deferred.push(tasks[i]);
       tasks.length = 0;

@@ -93,8 +93,6 @@ describe('defer', () => {
         };
         if (inside) reactor.submit({ complete: () => reactor.defer(task) }, IORING_OP.NOP, -1, 0, 0, 0);
         else reactor.defer(task);
-        // A deferred task alone does not keep the process alive; a timer does.
-        setTimeout(() => {}, 50);
       });
       expect(runs).toBe(1);
     }
@@ -151,6 +149,16 @@ describe('the rest of Node', () => {
       setTimeout(() => console.log('timer'), 20);
     `);
     expect({ stdout, code }).toEqual({ stdout: 'nop\ntimer\nend\n', code: 0 });
+  });
+
+  it('stays alive for a deferred task', async () => {
+    const { stdout } = await script(`
+      const { reactor } = attach();
+      reactor.defer({ complete() {
+        reactor.defer({ complete() { console.log('deferred'); } });
+      } });
+    `);
+    expect(stdout).toBe('deferred\n');
   });
 
   it('stays alive for a reference, and for an operation in flight', async () => {
