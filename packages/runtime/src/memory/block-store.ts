@@ -1,6 +1,6 @@
-import { BuddyAllocator } from './buddy.js';
 import { MAX_MAGAZINE_BLOCKS, Magazines } from './magazines.js';
 import type { MemoryStats } from './memory-stats.js';
+import { PageAllocator } from './page-allocator.js';
 import { MAX_CACHED_BYTES, orderFor, PAGE_BYTES, SizeClasses } from './size-classes.js';
 import { SpanPools } from './span-pools.js';
 
@@ -12,6 +12,26 @@ const GRANULES_PER_PAGE = 512;
 const PAGE_SHIFT = 9;
 const FIRST_POOL_CLASS = 32;
 
+/** Below this part of free pages, cached blocks are in the way of large ones: they merge with nothing. */
+const PRESSURE_PART = 8;
+
+/** How often the magazines are emptied then: so many times have they been found empty. */
+const TRIM_INTERVAL = 64;
+
+/** Order of blocks of 128 KiB. */
+const CHUNK_ORDER = 5;
+
+function pagesFor(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / PAGE_BYTES);
+}
+
+/** The alignment that a size asks for, in pages, as a power of two. */
+function alignmentFor(sizeBytes: number): number {
+  let order = 0;
+  while (sizeBytes % (PAGE_BYTES << (order + 1)) === 0) order++;
+  return order;
+}
+
 /**
  * Free blocks by size class, in three layers: magazines, pools of small objects, buddy allocator. Blocks are
  * granule numbers. Which blocks somebody holds, and whether a request makes sense, is the caller's business.
@@ -21,7 +41,7 @@ const FIRST_POOL_CLASS = 32;
  */
 export class BlockStore {
   readonly classes: SizeClasses;
-  readonly buddy: BuddyAllocator;
+  readonly pages: PageAllocator;
   readonly pools: SpanPools;
   readonly magazines: Magazines;
   /** Class of the block that starts on a page, or of the span that covers it. */
@@ -29,29 +49,41 @@ export class BlockStore {
   /** Bytes of the largest block there can ever be. */
   readonly maxBlockBytes: number;
   readonly #sizeBytes: number;
-  /** Buddy blocks taken or cached, by class. */
+  /** Blocks and runs of pages taken or cached, by class. */
   readonly #pageBlocks: Float64Array;
+  /** With fewer free pages than this, the magazines are emptied now and then. */
+  readonly #pressurePages: number;
+  #takesUnderPressure = 0;
 
   /** @param caching - False keeps every magazine empty. */
   constructor(sizeBytes: number, caching: boolean) {
     const pageCount = sizeBytes / PAGE_BYTES;
     this.#sizeBytes = sizeBytes;
+    this.#pressurePages = Math.floor(pageCount / PRESSURE_PART);
     this.classes = new SizeClasses(sizeBytes);
-    this.buddy = new BuddyAllocator(pageCount);
-    this.maxBlockBytes = PAGE_BYTES * 2 ** this.buddy.maxOrder;
+    this.pages = new PageAllocator(pageCount);
+    this.maxBlockBytes = PAGE_BYTES * 2 ** this.pages.maxOrder;
     this.classOfPage = new Uint8Array(pageCount);
-    this.pools = new SpanPools(this.classes, this.buddy, this.classOfPage);
-    this.#pageBlocks = new Float64Array(FIRST_POOL_CLASS);
+    this.pools = new SpanPools(this.classes, this.pages, this.classOfPage);
+    this.#pageBlocks = new Float64Array(this.classes.count);
     const limitBytes = caching ? Math.min(MAX_MAGAZINE_BYTES, sizeBytes / 256) : 0;
     const capacity = (bytes: number): number =>
       bytes <= MAX_CACHED_BYTES ? Math.min(MAX_MAGAZINE_BLOCKS, Math.floor(limitBytes / bytes)) : 0;
-    this.magazines = new Magazines(Array.from(this.classes.bytes, capacity));
+    const capacities = Array.from(this.classes.bytes, capacity);
+    // Runs are exceptions: they go back at once.
+    this.magazines = new Magazines(capacities.fill(0, this.classes.firstRun));
   }
 
   /** A block of the class from below the magazines, which are refilled on the way; −1 when there is none. */
-  take(sizeClass: number): number {
+  take(sizeClass: number, sizeBytes: number): number {
+    if (this.pages.freePages < this.#pressurePages && ++this.#takesUnderPressure === TRIM_INTERVAL)
+      this.trim();
     if (sizeClass < FIRST_POOL_CLASS) {
-      const page = this.buddy.allocate(sizeClass);
+      if (sizeClass === CHUNK_ORDER && sizeBytes <= MAX_CACHED_BYTES) {
+        const run = this.pages.allocateSparing(pagesFor(sizeBytes), alignmentFor(sizeBytes));
+        if (run >= 0) return this.#run(sizeBytes, run);
+      }
+      const page = this.pages.allocateBlock(sizeClass);
       if (page < 0) return -1;
       this.classOfPage[page] = sizeClass;
       this.#pageBlocks[sizeClass]++;
@@ -72,12 +104,24 @@ export class BlockStore {
     return block;
   }
 
-  /** As {@link take}, but empties the magazines, and as a last resort gives a buddy block for a small object. */
-  takeAnyhow(sizeClass: number): number {
+  /**
+   * As {@link take}, but empties the magazines, and as a last resort gives just as many pages as are needed,
+   * aligned no more than the size asks for.
+   */
+  takeAnyhow(sizeClass: number, sizeBytes: number): number {
     this.trim();
-    const block = this.take(sizeClass);
-    if (block >= 0 || sizeClass < FIRST_POOL_CLASS) return block;
-    return this.take(orderFor(this.classes.bytes[sizeClass]));
+    const block = this.take(sizeClass, sizeBytes);
+    if (block >= 0 || sizeBytes > MAX_CACHED_BYTES) return block;
+    return this.#run(sizeBytes, this.pages.allocateAnywhere(pagesFor(sizeBytes), alignmentFor(sizeBytes)));
+  }
+
+  /** Makes a block of just the pages that hold `sizeBytes`; `page` may be −1. */
+  #run(sizeBytes: number, page: number): number {
+    if (page < 0) return -1;
+    const run = this.classes.firstRun + pagesFor(sizeBytes) - 1;
+    this.classOfPage[page] = run;
+    this.#pageBlocks[run]++;
+    return page * GRANULES_PER_PAGE;
   }
 
   /** Gives a block back that did not fit into a magazine. */
@@ -96,9 +140,12 @@ export class BlockStore {
   release(sizeClass: number, block: number): void {
     if (sizeClass < FIRST_POOL_CLASS) {
       this.#pageBlocks[sizeClass]--;
-      this.buddy.free(block >>> PAGE_SHIFT, sizeClass);
-    } else {
+      this.pages.freeBlock(block >>> PAGE_SHIFT, sizeClass);
+    } else if (sizeClass < this.classes.firstRun) {
       this.pools.give(sizeClass, block);
+    } else {
+      this.#pageBlocks[sizeClass]--;
+      this.pages.freeAnywhere(block >>> PAGE_SHIFT, sizeClass - this.classes.firstRun + 1);
     }
   }
 
@@ -109,11 +156,12 @@ export class BlockStore {
     this.classOfPage[page] = order;
     this.#pageBlocks[sizeClass]--;
     this.#pageBlocks[order]++;
-    for (let half = sizeClass - 1; half >= order; half--) this.buddy.free(page + 2 ** half, half);
+    for (let half = sizeClass - 1; half >= order; half--) this.pages.freeBlock(page + 2 ** half, half);
   }
 
   /** Empties the magazines, so that every free block merges with its free buddy. */
   trim(): void {
+    this.#takesUnderPressure = 0;
     for (let sizeClass = 0; sizeClass < this.classes.count; sizeClass++) {
       this.#spill(sizeClass, this.magazines.depth(sizeClass));
     }
@@ -128,10 +176,11 @@ export class BlockStore {
 
   /** Free bytes in blocks that can serve a request of `sizeBytes`, without emptying the magazines. */
   usableBytes(sizeBytes: number): number {
-    const { classes, buddy, magazines } = this;
-    let usable = 0;
-    for (let order = orderFor(sizeBytes); order <= buddy.maxOrder; order++) {
-      usable += (buddy.freeBlocks(order) + magazines.depth(order)) * classes.bytes[order];
+    const { classes, pages, magazines } = this;
+    const order = orderFor(sizeBytes);
+    let usable = pages.usablePages(2 ** order, order) * PAGE_BYTES;
+    for (let larger = order; larger <= pages.maxOrder; larger++) {
+      usable += magazines.depth(larger) * classes.bytes[larger];
     }
     const sizeClass = classes.of(sizeBytes);
     if (sizeClass < FIRST_POOL_CLASS) return usable;
@@ -142,7 +191,7 @@ export class BlockStore {
   /** The part of the statistics that is about space. */
   space(): Omit<MemoryStats, 'allocations' | 'frees' | 'failedAllocations' | 'reclaims'> {
     const { bytes, count, spanObjects } = this.classes;
-    let freeBytes = this.buddy.freePages * PAGE_BYTES;
+    let freeBytes = this.pages.freePages * PAGE_BYTES;
     let cachedBytes = 0;
     let wasteBytes = 0;
     let liveBlocks = 0;
@@ -150,7 +199,7 @@ export class BlockStore {
       const cached = this.magazines.depth(sizeClass);
       cachedBytes += cached * bytes[sizeClass];
       liveBlocks -= cached;
-      if (sizeClass < FIRST_POOL_CLASS) {
+      if (sizeClass < FIRST_POOL_CLASS || sizeClass >= this.classes.firstRun) {
         liveBlocks += this.#pageBlocks[sizeClass];
       } else {
         const spans = this.pools.spans(sizeClass);
@@ -161,7 +210,7 @@ export class BlockStore {
       }
     }
     freeBytes += cachedBytes;
-    const largestOrder = this.buddy.largestFreeOrder;
+    const largestOrder = this.pages.largestFreeOrder;
     return {
       totalBytes: this.#sizeBytes,
       usedBytes: this.#sizeBytes - freeBytes - wasteBytes,
@@ -174,7 +223,7 @@ export class BlockStore {
   }
 
   invariants(): void {
-    this.buddy.invariants();
+    this.pages.invariants();
     this.pools.invariants();
     this.magazines.invariants();
   }

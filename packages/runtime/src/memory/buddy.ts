@@ -58,6 +58,15 @@ export class BuddyAllocator {
     return this.#freeOrder[page] - 1;
   }
 
+  /** Whether the page is in a free block. */
+  isFree(page: number): boolean {
+    for (let order = 0; order <= this.maxOrder; order++) {
+      const mark = this.#freeOrder[page & (-1 << order)];
+      if (mark > order) return true;
+    }
+    return false;
+  }
+
   /** Order of the largest free block, or −1 when nothing is free. */
   get largestFreeOrder(): number {
     return 31 - Math.clz32(this.#nonEmpty);
@@ -91,6 +100,17 @@ export class BuddyAllocator {
       merged++;
     }
     this.#push(first, merged);
+  }
+
+  /** Makes a taken block larger where it is; false, and nothing changed, when what follows it is not free. */
+  extend(page: number, order: number, newOrder: number): boolean {
+    if (newOrder > this.maxOrder || page % 2 ** newOrder !== 0) return false;
+    for (let half = order; half < newOrder; half++) {
+      if (this.#freeOrder[page + (1 << half)] !== half + 1) return false;
+    }
+    for (let half = order; half < newOrder; half++) this.#remove(page + (1 << half), half);
+    this.#freePages -= 2 ** newOrder - 2 ** order;
+    return true;
   }
 
   #push(page: number, order: number): void {

@@ -1,14 +1,14 @@
 import type { BlockStore } from './block-store.js';
 import { invariant } from './invariant.js';
 import type { LiveMap } from './live-map.js';
-import { FIRST_POOL_CLASS, GRANULES_PER_PAGE } from './size-classes.js';
+import { FIRST_POOL_CLASS, GRANULES_PER_PAGE, PAGE_BYTES } from './size-classes.js';
 
 /**
  * Walks the arena page by page and throws SUNSTAR_INVARIANT unless free blocks, spans, cached blocks and live
  * blocks cover each page exactly once, and add up to what the store counts. For tests: slow.
  */
 export function verifyTiling(blocks: BlockStore, live: LiveMap): void {
-  const { classes, buddy, pools, magazines, classOfPage } = blocks;
+  const { classes, pages, pools, magazines, classOfPage } = blocks;
   const cached = new Set<number>();
   for (let sizeClass = 0; sizeClass < classes.count; sizeClass++) {
     for (let index = 0; index < magazines.depth(sizeClass); index++) {
@@ -28,19 +28,18 @@ export function verifyTiling(blocks: BlockStore, live: LiveMap): void {
   let usedBytes = 0;
   let freeBytes = 0;
   let wasteBytes = 0;
-  for (let page = 0; page < buddy.pageCount; ) {
+  for (let page = 0; page < pages.pageCount; ) {
     const start = page * GRANULES_PER_PAGE;
-    const freeOrder = buddy.freeOrderAt(page);
     const sizeClass = classOfPage[page];
-    if (freeOrder >= 0) {
-      freeBytes += classes.bytes[freeOrder];
-      page += 2 ** freeOrder;
-    } else if (sizeClass < FIRST_POOL_CLASS) {
+    if (pages.isFree(page)) {
+      freeBytes += PAGE_BYTES;
+      page++;
+    } else if (sizeClass < FIRST_POOL_CLASS || sizeClass >= classes.firstRun) {
       invariant(live.has(start) !== cached.has(start), 'a page is neither live, cached nor free', page);
       if (live.has(start)) liveBlocks++;
       if (live.has(start)) usedBytes += classes.bytes[sizeClass];
       else freeBytes += classes.bytes[sizeClass];
-      page += 2 ** sizeClass;
+      page += classes.bytes[sizeClass] / PAGE_BYTES;
     } else {
       const objectBytes = classes.bytes[sizeClass];
       for (let index = 0; index < classes.spanObjects[sizeClass]; index++) {
@@ -53,7 +52,7 @@ export function verifyTiling(blocks: BlockStore, live: LiveMap): void {
         else freeBytes += objectBytes;
       }
       wasteBytes += pools.spanBytes(sizeClass) - classes.spanObjects[sizeClass] * objectBytes;
-      page += 2 ** classes.spanOrder[sizeClass];
+      page += classes.spanPages[sizeClass];
     }
   }
 

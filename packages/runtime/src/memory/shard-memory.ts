@@ -232,7 +232,8 @@ export class ShardMemory {
 
   #allocateSlow(sizeBytes: number): number {
     this.#checkSize(sizeBytes);
-    const granule = sizeBytes > this.maxBlockBytes ? -1 : this.#take(this.#blocks.classes.of(sizeBytes));
+    const granule =
+      sizeBytes > this.maxBlockBytes ? -1 : this.#take(this.#blocks.classes.of(sizeBytes), sizeBytes);
     if (granule < 0) {
       this.#failedAllocations++;
       return -1;
@@ -245,14 +246,14 @@ export class ShardMemory {
   }
 
   /** A block of the class from wherever one can be had; −1 when all fails. */
-  #take(sizeClass: number): number {
-    let granule = this.#blocks.take(sizeClass);
-    if (granule < 0) granule = this.#blocks.takeAnyhow(sizeClass);
-    if (granule < 0) granule = this.#reclaim(sizeClass);
+  #take(sizeClass: number, sizeBytes: number): number {
+    let granule = this.#blocks.take(sizeClass, sizeBytes);
+    if (granule < 0) granule = this.#blocks.takeAnyhow(sizeClass, sizeBytes);
+    if (granule < 0) granule = this.#reclaim(sizeClass, sizeBytes);
     return granule;
   }
 
-  #reclaim(sizeClass: number): number {
+  #reclaim(sizeClass: number, sizeBytes: number): number {
     if (this.#reclaiming || this.#reclaimers.length === 0) return -1;
     this.#reclaiming = true;
     this.#reclaims++;
@@ -262,7 +263,7 @@ export class ShardMemory {
         const { freeBytes } = this.#blocks.space();
         for (const reclaimer of this.#reclaimers) {
           reclaimer(this.#bytesOfClass[sizeClass]);
-          const granule = this.#blocks.takeAnyhow(sizeClass);
+          const granule = this.#blocks.takeAnyhow(sizeClass, sizeBytes);
           if (granule >= 0) return granule;
         }
         if (this.#blocks.space().freeBytes <= freeBytes) return -1;

@@ -18,8 +18,20 @@ export const MAX_CACHED_BYTES: number = 128 * 1024;
 /** Classes below this number are buddy blocks of 2^class pages; from here on they are pools. */
 export const FIRST_POOL_CLASS = 32;
 
-/** Spans are at most 2^6 pages, 256 KiB. */
-const MAX_SPAN_ORDER = 6;
+/** Spans are cut out of one chunk of 32 pages. */
+const MAX_SPAN_PAGES = 32;
+
+/** Blocks that are runs of pages have at most this many, 128 KiB. */
+const MAX_RUN_PAGES = 32;
+
+/** Below this size a span has four objects at least; above, it is as short as can be. */
+const FEW_OBJECTS_BYTES = 8 * 1024;
+
+/** The largest part of a span that no object fits into, where a span of 32 pages allows it. */
+const MAX_SPAN_WASTE = 0.02;
+
+/** Order of the largest block whose granules an Int32 can count. */
+const MAX_ORDER = 21;
 
 /** Four sizes per power of two: 8 … 56 64 80 96 112 128 160 … 57344. */
 function poolSizes(): number[] {
@@ -35,18 +47,19 @@ function poolSizes(): number[] {
   return sizes;
 }
 
-/** The first span with at least four objects and less than 5 % waste, else the one that wastes least. */
-function spanOrderFor(objectBytes: number, maxOrder: number): number {
+/** Pages of the shortest span that wastes little and has enough objects, else of the one that wastes least. */
+function spanPagesFor(objectBytes: number, maxPages: number): number {
+  const wanted = objectBytes < FEW_OBJECTS_BYTES ? 4 : 1;
   let best = -1;
   let bestWaste = 1;
-  for (let order = 0; order <= maxOrder; order++) {
-    const spanBytes = PAGE_BYTES << order;
+  for (let pages = 1; pages <= maxPages; pages++) {
+    const spanBytes = PAGE_BYTES * pages;
     const objects = Math.floor(spanBytes / objectBytes);
     if (objects === 0) continue;
     const waste = 1 - (objects * objectBytes) / spanBytes;
-    if (objects >= 4 && waste < 0.05) return order;
+    if (objects >= wanted && waste < MAX_SPAN_WASTE) return pages;
     if (waste < bestWaste) {
-      best = order;
+      best = pages;
       bestWaste = waste;
     }
   }
@@ -63,18 +76,22 @@ export function orderFor(sizeBytes: number): number {
  * Which block size serves which request (after the size classes of Seastar and jemalloc).
  *
  * Class numbers 0–31 are buddy blocks of 2^class pages. Numbers from {@link FIRST_POOL_CLASS} on are
- * pool classes: objects of one size, carved out of a span of pages. Spans start on a multiple of their
- * own size, so an object is aligned to the largest power of two that divides its class size.
+ * pool classes: objects of one size, carved out of a span of pages. A span starts on a multiple of the largest
+ * power of two that divides its objects' size, and so every object does.
  */
 export class SizeClasses {
+  /** Class of blocks that are a run of one page; the next classes are runs of 2 … 32 pages. */
+  readonly firstRun: number;
   /** One more than the largest class number. */
   readonly count: number;
   /** Usable bytes of a block, by class. */
   readonly bytes: Float64Array;
-  /** Granules of an object, by class; pool classes only. */
+  /** Granules of a block, by class; 0 for classes beyond the largest arena. */
   readonly granules: Int32Array;
-  /** Pages of a span as a power of two, by class; pool classes only. */
-  readonly spanOrder: Uint8Array;
+  /** Pages of a span, by class; pool classes only. */
+  readonly spanPages: Uint8Array;
+  /** Alignment of a span in pages, as a power of two, by class; pool classes only. */
+  readonly spanAlignment: Uint8Array;
   /** Objects in a span, by class; pool classes only. */
   readonly spanObjects: Int32Array;
   /** Class by size: entry `(sizeBytes + 7) >>> 3`, for sizes up to {@link MAX_CACHED_BYTES}. */
@@ -82,23 +99,34 @@ export class SizeClasses {
 
   constructor(arenaBytes: number) {
     const sizes = poolSizes();
-    this.count = FIRST_POOL_CLASS + sizes.length;
+    this.firstRun = FIRST_POOL_CLASS + sizes.length;
+    this.count = this.firstRun + MAX_RUN_PAGES;
     this.bytes = new Float64Array(this.count);
     this.granules = new Int32Array(this.count);
-    this.spanOrder = new Uint8Array(this.count);
+    this.spanPages = new Uint8Array(this.count);
+    this.spanAlignment = new Uint8Array(this.count);
     this.spanObjects = new Int32Array(this.count);
     this.bySize = new Uint8Array(MAX_CACHED_BYTES / GRANULE_BYTES + 1);
 
-    for (let order = 0; order < FIRST_POOL_CLASS; order++) this.bytes[order] = PAGE_BYTES * 2 ** order;
+    for (let order = 0; order < FIRST_POOL_CLASS; order++) {
+      this.bytes[order] = PAGE_BYTES * 2 ** order;
+      this.granules[order] = order <= MAX_ORDER ? GRANULES_PER_PAGE * 2 ** order : 0;
+    }
     // A span may not be a large part of a small arena: at most a sixteenth of it.
-    const maxOrder = Math.min(MAX_SPAN_ORDER, orderFor(arenaBytes / 16 + 1) - 1);
+    const maxPages = Math.min(MAX_SPAN_PAGES, Math.floor(arenaBytes / 16 / PAGE_BYTES));
     for (const [index, bytes] of sizes.entries()) {
       const pool = FIRST_POOL_CLASS + index;
-      const order = spanOrderFor(bytes, maxOrder);
+      const pages = spanPagesFor(bytes, maxPages);
       this.bytes[pool] = bytes;
       this.granules[pool] = bytes / GRANULE_BYTES;
-      this.spanOrder[pool] = order;
-      this.spanObjects[pool] = Math.floor((PAGE_BYTES << order) / bytes);
+      this.spanPages[pool] = pages;
+      for (let order = 1; bytes % (PAGE_BYTES << order) === 0; order++) this.spanAlignment[pool] = order;
+      this.spanObjects[pool] = Math.floor((PAGE_BYTES * pages) / bytes);
+    }
+
+    for (let pages = 1; pages <= MAX_RUN_PAGES; pages++) {
+      this.bytes[this.firstRun + pages - 1] = PAGE_BYTES * pages;
+      this.granules[this.firstRun + pages - 1] = GRANULES_PER_PAGE * pages;
     }
 
     for (let entry = 1; entry < this.bySize.length; entry++) {
@@ -114,7 +142,7 @@ export class SizeClasses {
   /** The class with the smallest blocks that hold `sizeBytes`. */
   #search(sizeBytes: number): number {
     let best = orderFor(sizeBytes);
-    for (let pool = FIRST_POOL_CLASS; pool < this.count; pool++) {
+    for (let pool = FIRST_POOL_CLASS; pool < this.firstRun; pool++) {
       if (this.bytes[pool] >= sizeBytes && this.bytes[pool] < this.bytes[best]) best = pool;
     }
     return best;

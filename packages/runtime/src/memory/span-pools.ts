@@ -1,5 +1,5 @@
-import type { BuddyAllocator } from './buddy.js';
 import { invariant } from './invariant.js';
+import { FOR_BLOCKS, FOR_SPANS, type PageAllocator } from './page-allocator.js';
 import { FIRST_POOL_CLASS, PAGE_BYTES, type SizeClasses } from './size-classes.js';
 
 const NONE = -1;
@@ -15,12 +15,14 @@ const WORDS_PER_PAGE = 16;
  * Pools of small objects: every size class carves spans of pages into objects of one size.
  *
  * A span's free objects are a bit map, found by the span's first page; the spans of a class that have a free
- * object form a list. An empty span goes back to the buddy allocator at once. Objects are granule numbers.
+ * object form a list. An empty span goes back to the page allocator at once. Objects are granule numbers.
  */
 export class SpanPools {
   readonly #classes: SizeClasses;
-  readonly #buddy: BuddyAllocator;
+  readonly #pages: PageAllocator;
   readonly #classOfPage: Uint8Array;
+  /** Pages from the span's first page to this one. */
+  readonly #toHead: Uint8Array;
   /** Bit map of free objects; a span's begins at the words of its first page. */
   readonly #free: Int32Array;
   /** Free objects of a span, by first page. */
@@ -33,14 +35,15 @@ export class SpanPools {
   readonly #spans: Int32Array;
 
   /** @param classOfPage - The owner's page table; pages of a span carry its class here, others are below it. */
-  constructor(classes: SizeClasses, buddy: BuddyAllocator, classOfPage: Uint8Array) {
+  constructor(classes: SizeClasses, pages: PageAllocator, classOfPage: Uint8Array) {
     this.#classes = classes;
-    this.#buddy = buddy;
+    this.#pages = pages;
     this.#classOfPage = classOfPage;
-    this.#free = new Int32Array(buddy.pageCount * WORDS_PER_PAGE);
-    this.#freeInSpan = new Int32Array(buddy.pageCount);
-    this.#next = new Int32Array(buddy.pageCount);
-    this.#previous = new Int32Array(buddy.pageCount);
+    this.#toHead = new Uint8Array(pages.pageCount);
+    this.#free = new Int32Array(pages.pageCount * WORDS_PER_PAGE);
+    this.#freeInSpan = new Int32Array(pages.pageCount);
+    this.#next = new Int32Array(pages.pageCount);
+    this.#previous = new Int32Array(pages.pageCount);
     this.#heads = new Int32Array(classes.count).fill(NONE);
     this.#freeObjects = new Int32Array(classes.count);
     this.#spans = new Int32Array(classes.count);
@@ -72,16 +75,20 @@ export class SpanPools {
     return head * GRANULES_PER_PAGE + index * this.#classes.granules[sizeClass];
   }
 
-  /** Gets one more span for a class; false when the buddy allocator has none. */
+  /** Gets one more span for a class; false when there are no pages. */
   grow(sizeClass: number): boolean {
-    const order = this.#classes.spanOrder[sizeClass];
-    const page = this.#buddy.allocate(order);
-    if (page === NONE) return false;
+    const pages = this.#classes.spanPages[sizeClass];
     const objects = this.#classes.spanObjects[sizeClass];
+    const use = objects === 1 ? FOR_BLOCKS : FOR_SPANS;
+    const page = this.#pages.allocateRun(pages, this.#classes.spanAlignment[sizeClass], use);
+    if (page === NONE) return false;
     const first = page * WORDS_PER_PAGE;
     this.#free.fill(-1, first, first + (objects >>> 5));
     if (objects % 32 !== 0) this.#free[first + (objects >>> 5)] = (1 << objects) - 1;
-    this.#classOfPage.fill(sizeClass, page, page + (1 << order));
+    for (let index = 0; index < pages; index++) {
+      this.#classOfPage[page + index] = sizeClass;
+      this.#toHead[page + index] = index;
+    }
     this.#freeInSpan[page] = objects;
     this.#freeObjects[sizeClass] += objects;
     this.#spans[sizeClass]++;
@@ -91,8 +98,7 @@ export class SpanPools {
 
   /** Gives back an object that {@link take} returned. */
   give(sizeClass: number, granule: number): void {
-    const order = this.#classes.spanOrder[sizeClass];
-    const head = this.spanOf(sizeClass, granule);
+    const head = this.spanOf(granule);
     const index = (granule - head * GRANULES_PER_PAGE) / this.#classes.granules[sizeClass];
     this.#free[head * WORDS_PER_PAGE + (index >>> 5)] |= 1 << index;
     this.#freeObjects[sizeClass]++;
@@ -105,19 +111,20 @@ export class SpanPools {
     this.#freeObjects[sizeClass] -= objects;
     this.#spans[sizeClass]--;
     this.#free.fill(0, head * WORDS_PER_PAGE, head * WORDS_PER_PAGE + ((objects + 31) >>> 5));
-    this.#classOfPage.fill(0, head, head + (1 << order));
-    this.#buddy.free(head, order);
+    const pages = this.#classes.spanPages[sizeClass];
+    for (let index = 0; index < pages; index++) this.#classOfPage[head + index] = 0;
+    this.#pages.freeRun(head, pages);
   }
 
-  /** First page of the span that holds an object of this class. */
-  spanOf(sizeClass: number, granule: number): number {
-    // Spans are aligned to their size, as every buddy block is.
-    return (granule >>> PAGE_SHIFT) & (-1 << this.#classes.spanOrder[sizeClass]);
+  /** First page of the span that holds an object. */
+  spanOf(granule: number): number {
+    const page = granule >>> PAGE_SHIFT;
+    return page - this.#toHead[page];
   }
 
   /** Whether the object is in its span, free. */
   isFree(sizeClass: number, granule: number): boolean {
-    const head = this.spanOf(sizeClass, granule);
+    const head = this.spanOf(granule);
     const index = (granule - head * GRANULES_PER_PAGE) / this.#classes.granules[sizeClass];
     return (this.#free[head * WORDS_PER_PAGE + (index >>> 5)] & (1 << index)) !== 0;
   }
@@ -140,14 +147,14 @@ export class SpanPools {
 
   /** Bytes of a span, tail waste included. */
   spanBytes(sizeClass: number): number {
-    return PAGE_BYTES << this.#classes.spanOrder[sizeClass];
+    return PAGE_BYTES * this.#classes.spanPages[sizeClass];
   }
 
   /** Throws when lists, counts and bit maps contradict each other. */
   invariants(): void {
     const pages = new Int32Array(this.#classes.count);
     for (const sizeClass of this.#classOfPage) pages[sizeClass]++;
-    for (let sizeClass = FIRST_POOL_CLASS; sizeClass < this.#classes.count; sizeClass++) {
+    for (let sizeClass = FIRST_POOL_CLASS; sizeClass < this.#classes.firstRun; sizeClass++) {
       let listed = 0;
       let previous = NONE;
       for (let page = this.#heads[sizeClass]; page !== NONE; page = this.#next[page]) {

@@ -38,7 +38,8 @@ export class MemoryModel {
     const usableBytes = this.#memory.usableSize(offset);
     expect(usableBytes).toBeGreaterThanOrEqual(sizeBytes);
     expect(offset + usableBytes).toBeLessThanOrEqual(this.#memory.arena.sizeBytes);
-    expect(offset % largestPowerOfTwoIn(usableBytes)).toBe(0);
+    expect(offset % largestPowerOfTwoIn(sizeBytes)).toBe(0);
+    expect(offset % 8).toBe(0);
     expect(offset % alignmentBytes).toBe(0);
     if (sizeBytes % 4096 === 0) expect(offset % 4096).toBe(0);
     const granules = this.#granules.subarray(offset / 8, (offset + usableBytes) / 8);

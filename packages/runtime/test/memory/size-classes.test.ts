@@ -18,7 +18,7 @@ function largestPowerOfTwoIn(value: number): number {
 }
 
 const poolClasses = Array.from(
-  { length: classes.count - FIRST_POOL_CLASS },
+  { length: classes.firstRun - FIRST_POOL_CLASS },
   (_, index) => FIRST_POOL_CLASS + index,
 );
 
@@ -32,7 +32,7 @@ describe('SizeClasses', () => {
   });
 
   it('serves a size by the smallest class that holds it', () => {
-    const sizes = [...classes.bytes].sort((a, b) => a - b);
+    const sizes = [...classes.bytes.subarray(0, classes.firstRun)].sort((a, b) => a - b);
     for (let size = 1; size <= MAX_CACHED_BYTES; size++) {
       const expected = sizes.find((bytes) => bytes >= size);
       if (classes.bytes[classes.of(size)] !== expected) throw new Error(`size ${size}`);
@@ -49,16 +49,14 @@ describe('SizeClasses', () => {
     );
   });
 
-  it('chooses spans of at least four objects with less than 5 % waste where there are such', () => {
+  it('chooses short spans with less than 2 % waste, of at least four small objects', () => {
     for (const pool of poolClasses) {
-      const spanBytes = PAGE_BYTES << classes.spanOrder[pool];
+      const spanBytes = PAGE_BYTES * classes.spanPages[pool];
       const objects = classes.spanObjects[pool];
       expect(objects).toBe(Math.floor(spanBytes / classes.bytes[pool]));
-      expect(spanBytes).toBeLessThanOrEqual(256 * 1024);
-      if (classes.bytes[pool] <= 14336) {
-        expect(objects).toBeGreaterThanOrEqual(4);
-        expect(1 - (objects * classes.bytes[pool]) / spanBytes).toBeLessThan(0.05);
-      }
+      expect(spanBytes).toBeLessThanOrEqual(128 * 1024);
+      expect(1 - (objects * classes.bytes[pool]) / spanBytes).toBeLessThan(0.02);
+      if (classes.bytes[pool] < 8192) expect(objects).toBeGreaterThanOrEqual(4);
     }
   });
 
@@ -66,16 +64,24 @@ describe('SizeClasses', () => {
     for (const pool of poolClasses) {
       const bytes = classes.bytes[pool];
       const alignment = largestPowerOfTwoIn(bytes);
-      const spanBytes = PAGE_BYTES << classes.spanOrder[pool];
-      expect(spanBytes % alignment).toBe(0);
+      expect((PAGE_BYTES * 2 ** classes.spanAlignment[pool]) % alignment).toBe(0);
       expect(classes.granules[pool] * 8).toBe(bytes);
     }
+  });
+
+  it('has a class for every run of pages up to 128 KiB', () => {
+    for (let pages = 1; pages <= 32; pages++) {
+      expect(classes.bytes[classes.firstRun + pages - 1]).toBe(pages * PAGE_BYTES);
+    }
+    expect(classes.count).toBe(classes.firstRun + 32);
+    for (let size = 1; size <= MAX_CACHED_BYTES; size += 97)
+      expect(classes.of(size)).toBeLessThan(classes.firstRun);
   });
 
   it('keeps spans small in a small arena, and every class possible', () => {
     const small = new SizeClasses(1024 * 1024);
     for (const pool of poolClasses) {
-      expect(PAGE_BYTES << small.spanOrder[pool]).toBeLessThanOrEqual(64 * 1024);
+      expect(PAGE_BYTES * small.spanPages[pool]).toBeLessThanOrEqual(64 * 1024);
       expect(small.spanObjects[pool]).toBeGreaterThan(0);
     }
   });
