@@ -53,7 +53,7 @@ function setAll(context: CommandContext, argv: Uint32Array, argc: number): boole
       for (let done = 0; done < pair; done++) store.discard(prepared[done]);
       return false;
     }
-    store.fill(entry, 0, argv[at + 2], argv[at + 3]);
+    store.write(entry, 0, argv[at + 2], argv[at + 3]);
     prepared[pair] = entry;
   }
   for (let pair = 0; pair < pairs; pair++) store.commit(prepared[pair]);

@@ -54,11 +54,12 @@ export class ExpiryWheel {
     this.#link(entry);
   }
 
-  /** Removes an entry that is in the wheel. */
+  /** Removes an entry, if it is in the wheel. */
   remove(entry: number): void {
     const int32 = this.#int32;
     const word = wordOf(entry);
     const previous = int32[word + TIMER_PREVIOUS_WORD];
+    if (previous === NONE) return;
     const next = int32[word + TIMER_NEXT_WORD];
     if (previous <= FIRST_OF_SLOT) this.#heads[FIRST_OF_SLOT - previous] = next;
     else int32[wordOf(previous) + TIMER_NEXT_WORD] = next;

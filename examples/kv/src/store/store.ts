@@ -3,33 +3,10 @@ import { ExpiryWheel } from './expiry-wheel.js';
 import { type EntryVisitor, HashTable, wordOf } from './hash-table.js';
 import { type Journal, NO_JOURNAL } from './journal.js';
 import { KeyHash } from './key-hash.js';
+import type { StoreOptions, StoreStats } from './options.js';
 import { RetiredTables } from './retired-tables.js';
 import { NONE, type StoreArena, StoreMemory } from './store-memory.js';
 import { verifyStore } from './verify.js';
-
-export interface StoreOptions {
-  /**
-   * The store holds at most this many bytes, its index included; a write that needs more fails.
-   * @default no limit but the arena
-   */
-  readonly maxBytes?: number;
-  /**
-   * Key of the hash function, 8 bytes.
-   * @default random, the same for all stores of the process
-   */
-  readonly hashSeed?: Uint8Array;
-  /** @default Math.random */
-  readonly random?: () => number;
-}
-
-/** Counters of a store since its start. */
-export interface StoreStats {
-  /** Keys that `find` found and did not find. */
-  readonly hits: number;
-  readonly misses: number;
-  /** Keys that expired. */
-  readonly expired: number;
-}
 
 /**
  * The keys and values of one shard, in arena memory.
@@ -56,8 +33,8 @@ export class Store {
   readonly #wheel: ExpiryWheel;
   readonly #random: () => number;
   readonly #expiredVisitor: EntryVisitor;
-  #table: HashTable;
   readonly #retired: RetiredTables;
+  #table: HashTable;
   #payloadBytes = 0;
   #hits = 0;
   #misses = 0;
@@ -123,9 +100,7 @@ export class Store {
   /** The entry of a key, or NONE. */
   find(keyOffset: number, keyLength: number): number {
     const entry = this.#locate(keyOffset, keyLength);
-    if (entry === NONE) return NONE;
-    const expireAtMs = this.entries.expireAtMs(entry);
-    if (expireAtMs === NEVER || expireAtMs > this.nowMs) return entry;
+    if (entry === NONE || !this.isExpired(entry)) return entry;
     this.#wheel.remove(entry);
     this.#removeExpired(entry, this.#link);
     return NONE;
@@ -177,14 +152,13 @@ export class Store {
     if (created === NONE) return false;
     entries.setExpireAtMs(created, expireAtMs);
     entries.write(created, 0, valueOffset, valueLength);
-    if (entry === NONE) this.#insert(created);
-    else this.#replace(entry, created);
+    this.#put(entry, created);
     journal.set(created);
     return true;
   }
 
   /**
-   * Allocates an entry for a key and a value whose bytes come later, by {@link fill}; then {@link commit} sets
+   * Allocates an entry for a key and a value whose bytes come later, by {@link write}; then {@link commit} sets
    * the key, or {@link discard} gives the memory back. For values that arrive in pieces, and for several keys of
    * which all or none shall be set.
    *
@@ -197,21 +171,15 @@ export class Store {
     return entry;
   }
 
-  /** Copies a part of the value into a prepared entry. */
-  fill(prepared: number, position: number, sourceOffset: number, length: number): void {
-    this.entries.write(prepared, position, sourceOffset, length);
-  }
-
+  /** Gives a prepared entry back. */
   discard(prepared: number): void {
     this.entries.release(prepared);
   }
 
   /** Sets the key of a prepared entry. Never fails; the journal's `admit` is the caller's business. */
   commit(prepared: number): void {
-    const { entries } = this;
-    const old = this.#locate(entries.keyOffset(prepared), entries.keyLength(prepared));
-    if (old === NONE) this.#insert(prepared);
-    else this.#replace(old, prepared);
+    const keyOffset = this.entries.keyOffset(prepared);
+    this.#put(this.#locate(keyOffset, this.entries.keyLength(prepared)), prepared);
     this.journal.set(prepared);
   }
 
@@ -257,7 +225,7 @@ export class Store {
     return entry;
   }
 
-  /** Overwrites a part of an entry's value; then {@link changed} must be called. */
+  /** Overwrites a part of an entry's value; then {@link changed} must be called, unless it is a prepared one. */
   write(entry: number, position: number, sourceOffset: number, length: number): void {
     this.entries.write(entry, position, sourceOffset, length);
   }
@@ -282,7 +250,7 @@ export class Store {
     const keyLength = entries.keyLength(entry);
     if (!journal.admit(1, keyLength)) return false;
     journal.delete(entries.keyOffset(entry), keyLength);
-    if (this.#wheel.has(entry)) this.#wheel.remove(entry);
+    this.#wheel.remove(entry);
     this.#remove(entry, this.#link);
     return true;
   }
@@ -299,13 +267,10 @@ export class Store {
     const hash = this.#hash.of(keyOffset, keyLength);
     const renamed = entries.createRenamed(source, hash, keyOffset, keyLength);
     if (renamed === NONE) return false;
-    const target = this.#locate(keyOffset, keyLength);
-    if (target === NONE) this.#insert(renamed);
-    else this.#replace(target, renamed);
+    this.#put(this.#locate(keyOffset, keyLength), renamed);
     journal.set(renamed);
-
     journal.delete(entries.keyOffset(source), oldKeyLength);
-    if (this.#wheel.has(source)) this.#wheel.remove(source);
+    this.#wheel.remove(source);
     this.#payloadBytes -= oldKeyLength + entries.valueLength(source);
     this.#table.remove(this.#table.linkTo(source));
     entries.releaseBlock(source);
@@ -395,6 +360,12 @@ export class Store {
     return entry;
   }
 
+  /** Makes an entry visible, in the place of `old` if #locate has just found one. */
+  #put(old: number, entry: number): void {
+    if (old === NONE) this.#insert(entry);
+    else this.#replace(old, entry);
+  }
+
   #insert(entry: number): void {
     this.#payloadBytes += this.entries.keyLength(entry) + this.entries.valueLength(entry);
     if (this.entries.expireAtMs(entry) !== NEVER) this.#wheel.add(entry, this.nowMs);
@@ -403,12 +374,11 @@ export class Store {
 
   /** Puts `entry` in the place of `old`, which #locate has just found. */
   #replace(old: number, entry: number): void {
-    const { entries } = this;
     this.#table.replace(this.#link, entry);
-    this.#payloadBytes += entries.valueLength(entry) - entries.valueLength(old);
-    if (this.#wheel.has(old)) this.#wheel.remove(old);
-    if (entries.expireAtMs(entry) !== NEVER) this.#wheel.add(entry, this.nowMs);
-    entries.release(old);
+    this.#payloadBytes += this.entries.valueLength(entry) - this.entries.valueLength(old);
+    this.#wheel.remove(old);
+    if (this.entries.expireAtMs(entry) !== NEVER) this.#wheel.add(entry, this.nowMs);
+    this.entries.release(old);
   }
 
   /** Unlinks an entry that is not in the wheel any more, and frees it. */
@@ -424,7 +394,7 @@ export class Store {
   }
 
   #setExpiry(entry: number, expireAtMs: number): void {
-    if (this.#wheel.has(entry)) this.#wheel.remove(entry);
+    this.#wheel.remove(entry);
     this.entries.setExpireAtMs(entry, expireAtMs);
     if (expireAtMs !== NEVER) this.#wheel.add(entry, this.nowMs);
   }

@@ -183,8 +183,8 @@ const setManyCommand = fc.array(fc.tuple(key, value), { minLength: 1, maxLength:
         if (entry === NONE) break;
         const half = bytes.length >>> 1;
         const offset = loader.put(bytes);
-        store.fill(entry, half, offset + half, bytes.length - half);
-        store.fill(entry, 0, offset, half);
+        store.write(entry, half, offset + half, bytes.length - half);
+        store.write(entry, 0, offset, half);
         prepared.push(entry);
       }
       const done = prepared.length === pairs.length && journal.admit(pairs.length, 0);
