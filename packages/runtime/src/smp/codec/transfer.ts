@@ -47,7 +47,7 @@ export function registerTransfer<T extends object>(type: TransferType<T>): void 
       `A transfer type named '${type.name}' is registered already: is the package that has it loaded twice?`,
     );
   }
-  types.push(type as unknown as TransferType<object>);
+  types.push(type);
 }
 
 /** The type of a value that moves; undefined for one that is copied. */
