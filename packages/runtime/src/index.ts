@@ -17,3 +17,4 @@ export { currentShard, Shard, type ShardContext } from './shard.js';
 export { ShardCrashedError } from './shard-handle.js';
 export { formatSize, parseSize } from './size.js';
 export * from './smp/index.js';
+export * from './sync/index.js';
