@@ -2,7 +2,7 @@ import { SunstarError } from '@sunstar/runtime';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { IOBuf } from '../src/index.js';
-import { debugMemory, expectCode, pattern } from './support.js';
+import { debugMemory, expectCode, pattern, runs } from './support.js';
 
 const memory = debugMemory();
 
@@ -141,7 +141,7 @@ test('any operation with any garbage throws coded errors only', () => {
       }
       if (!buffer.isDisposed) buffer.invariants();
     }),
-    { numRuns: 2000 },
+    { numRuns: runs(2000) },
   );
   expect(memory.stats().liveBlocks).toBe(0);
 });

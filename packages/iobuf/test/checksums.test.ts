@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import xxhash from 'xxhash-wasm';
 import { crc32cByTable } from '../src/crc32c.js';
 import { CRC32C_ACCELERATED, crc32c, IOBuf } from '../src/index.js';
-import { debugMemory, expectCode, pattern } from './support.js';
+import { debugMemory, expectCode, pattern, runs } from './support.js';
 
 const memory = debugMemory();
 
@@ -169,7 +169,7 @@ describe('xxhash64', async () => {
         using buffer = fragmented(bytes, at);
         expect(buffer.xxhash64(seed)).toBe(h64Raw(bytes, seed));
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 

@@ -3,7 +3,7 @@ import { createGzip } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Cursor, IOBuf, transform } from '../src/index.js';
-import { debugMemory } from './support.js';
+import { debugMemory, runs } from './support.js';
 
 const require = createRequire(import.meta.url);
 const memory = debugMemory();
@@ -211,7 +211,7 @@ describe('Kafka record batches', () => {
         using received = cut(expected, at);
         expect(decodeWithIOBuf(received)).toEqual(batch);
       }),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
     expect(memory.stats().liveBlocks).toBe(0);
   });
@@ -225,7 +225,7 @@ describe('Kafka record batches', () => {
           batch.records.map(({ key, value }) => [key, value]),
         );
       }),
-      { numRuns: 25 },
+      { numRuns: runs(25) },
     );
   });
 });
@@ -304,7 +304,7 @@ describe('RESP', () => {
           expect(cursor.remaining).toBe(0);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
     expect(memory.stats().liveBlocks).toBe(0);
   });

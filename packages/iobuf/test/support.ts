@@ -1,5 +1,16 @@
 import { createArena, ShardMemory, SunstarError } from '@sunstar/runtime';
+import fc from 'fast-check';
 import { expect } from 'vitest';
+
+/** `npm run soak` runs the same properties more often. */
+const SOAK_RUNS: number | undefined = process.env.SUNSTAR_SOAK === '1' ? 10_000 : undefined;
+
+/** How often a property runs: so often, or 10,000 times in a soak. */
+export function runs(usual: number): number {
+  return SOAK_RUNS ?? usual;
+}
+
+fc.configureGlobal({ numRuns: runs(100) });
 
 export const MIB: number = 1024 * 1024;
 

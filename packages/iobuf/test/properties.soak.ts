@@ -1,0 +1,9 @@
+// The properties of the tests, each 10,000 times: see `runs` in support.ts.
+import './bad-input.test.js';
+import './checksums.test.js';
+import './cursor.test.js';
+import './formats.test.js';
+import './numbers.test.js';
+import './placeholder.test.js';
+import './bridges.test.js';
+import './transfer.test.js';
