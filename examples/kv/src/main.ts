@@ -57,6 +57,7 @@ async function main(): Promise<void> {
       shards: options.shards,
       memory: options.memoryBytes,
       log: options.logLevel,
+      idlePollUs: options.idlePollUs,
       data,
       mesh: { maxMessageBytes: messageBytes(options) },
       startTimeoutMs: START_TIMEOUT_MS,

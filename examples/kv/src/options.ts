@@ -24,6 +24,8 @@ export interface ServerOptions {
   readonly clientOutputTimeoutMs: number;
   readonly compactionMinBytes: number;
   readonly compactionFactor: number;
+  /** How long an idle shard looks for work before it sleeps, in microseconds. */
+  readonly idlePollUs: number;
   readonly repair: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }
@@ -74,6 +76,14 @@ function defaultMemory(): string {
   return `${Math.max(MEMORY_PER_SHARD_MIN, Math.floor(usable / 2 / MIB) * MIB) / MIB}MiB`;
 }
 
+/**
+ * Polling finds messages of other shards sooner. A shard alone has only clients, and serves them with less work when
+ * it sleeps meanwhile: what comes together is handled together.
+ */
+function defaultIdlePollUs(shards: number): number {
+  return shards > 1 && shards <= availableParallelism() ? 200 : 0;
+}
+
 interface Parsed {
   host: string;
   port: number;
@@ -90,6 +100,7 @@ interface Parsed {
   clientOutputTimeout: number;
   compactMin: number;
   compactFactor: number;
+  idlePoll: number | undefined;
   repair: boolean;
   logLevel: ServerOptions['logLevel'];
 }
@@ -165,6 +176,11 @@ function command(): Command {
         .argParser(factor),
     )
     .addOption(
+      option('--idle-poll <microseconds>', 'how long an idle shard looks for work before it sleeps')
+        .default(undefined, '200 with several shards that have a CPU each, otherwise 0')
+        .argParser(integer(0, 1_000_000)),
+    )
+    .addOption(
       option('--repair', 'start although a log file is damaged, with what is whole of it').default(false),
     )
     .addOption(option('--log-level <level>', 'what is logged').choices(LOG_LEVELS).default('info'));
@@ -205,6 +221,7 @@ export function parseOptions(args: readonly string[]): ServerOptions {
     clientOutputTimeoutMs: parsed.clientOutputTimeout * 1000,
     compactionMinBytes: parsed.compactMin,
     compactionFactor: parsed.compactFactor,
+    idlePollUs: parsed.idlePoll ?? defaultIdlePollUs(parsed.shards),
     repair: parsed.repair,
     logLevel: parsed.logLevel,
   };

@@ -75,6 +75,8 @@ export class ServerFacts implements ServerInfo {
       ['stats', `${shardPrefix}_keys`, store.size],
       ['stats', `${shardPrefix}_used_bytes`, store.usedBytes],
       ['stats', `${shardPrefix}_operations`, reactorStats.submitted],
+      ['stats', `${shardPrefix}_ticks`, reactorStats.ticks],
+      ['stats', `${shardPrefix}_enters`, reactorStats.enters],
       ['stats', `${shardPrefix}_sleeps`, reactorStats.sleeps],
     ];
     return lines.map(([section, name, value]) => ({ section, name, value }));

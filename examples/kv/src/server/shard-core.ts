@@ -39,6 +39,7 @@ export class ShardCore {
   readonly stats: ServerStats = newServerStats();
   #storage: ShardStorage | null = null;
   #refused: SunstarError | null = null;
+  #wallClockOffsetMs = 0;
 
   constructor(shard: ShardContext, options: ServerOptions) {
     this.shard = shard;
@@ -58,6 +59,16 @@ export class ShardCore {
       shardCount: shard.count,
     });
     this.context.maxValueBytes = options.maxValueBytes;
+    this.adjustClock();
+  }
+
+  /**
+   * Compares the reactor's clock, which costs nothing to read, with the time of day. To be called often enough for
+   * the second to be followed when it is changed.
+   */
+  adjustClock(): void {
+    const [seconds, nanoseconds] = process.hrtime();
+    this.#wallClockOffsetMs = Date.now() - (seconds * 1000 + nanoseconds / 1e6);
   }
 
   get storage(): ShardStorage {
@@ -77,7 +88,7 @@ export class ShardCore {
 
   /** To be called before a batch of commands is executed. */
   beginBatch(): void {
-    this.store.nowMs = Date.now();
+    this.store.nowMs = Math.floor(this.reactor.nowMs + this.#wallClockOffsetMs);
     const { failure } = this.log;
     if (failure !== this.#refused) {
       this.#refused = failure;

@@ -150,7 +150,8 @@ export class ShardServer {
   }
 
   #maintain(): void {
-    this.core.store.nowMs = Date.now();
+    this.core.adjustClock();
+    this.core.beginBatch();
     this.core.store.maintain(MAINTENANCE_BUDGET);
   }
 }
