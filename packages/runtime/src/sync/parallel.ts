@@ -179,9 +179,14 @@ export async function mapReduce<T, M, R>(
 export async function whenAllSucceed<T extends readonly unknown[]>(
   ...promises: T
 ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  const outcomes = await Promise.allSettled(promises);
-  return outcomes.map((outcome) => {
-    if (outcome.status === 'rejected') throw outcome.reason;
-    return outcome.value;
-  }) as { -readonly [K in keyof T]: Awaited<T[K]> };
+  // Each thenable is asked once, however many look at its outcome.
+  const all = promises.map((promise) => Promise.resolve(promise));
+  try {
+    return (await Promise.all(all)) as { -readonly [K in keyof T]: Awaited<T[K]> };
+  } catch (error) {
+    for (const outcome of await Promise.allSettled(all)) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+    }
+    throw error;
+  }
 }
