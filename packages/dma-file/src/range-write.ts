@@ -29,8 +29,9 @@ class BufferSource implements Source {
   #at = 0;
 
   constructor(content: IOBuf) {
-    // A share keeps the fragments alive when the caller disposes its buffer meanwhile.
-    this.#content = content.share();
+    // A share keeps the fragments alive when the caller disposes its buffer meanwhile; those of other memory
+    // are copied, because O_DIRECT needs the arena's alignment.
+    this.#content = content.share().localize();
     this.#bytes = content.memory.bytes;
     this.sizeBytes = content.sizeBytes;
   }

@@ -1,5 +1,5 @@
 import { chmodSync, constants, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { DmaFile } from '@sunstar/dma-file';
+import { DmaFile, SegmentAppender } from '@sunstar/dma-file';
 import { IOBuf } from '@sunstar/iobuf';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -72,6 +72,17 @@ describe('DmaFile', () => {
       error('SUNSTAR_OUT_OF_RANGE'),
     );
     memory.free(at);
+  });
+
+  it('writes and appends memory outside of the arena', async () => {
+    const bytes = pattern(8192);
+    const file = await DmaFile.open(path('outside'), { flags: 'w+' });
+    using data = new IOBuf().wrap(bytes);
+    await file.write(0, data);
+    const appender = await SegmentAppender.open(file);
+    appender.append(data);
+    await appender.close();
+    expect(readFileSync(path('outside')).equals(Buffer.concat([bytes, bytes]))).toBe(true);
   });
 
   it('refuses writes that are not aligned, and arguments out of range', async () => {

@@ -144,7 +144,7 @@ export class SendSide implements Completion {
             this,
             IORING_OP.SEND,
             this.#transport.fd,
-            base + content.fragmentOffset(0),
+            content.fragmentAddress(0),
             content.fragmentLength(0),
             0,
             MSG_NOSIGNAL,

@@ -29,6 +29,24 @@ const nothingIsLeft = await leakCheck(shard);
 afterEach(nothingIsLeft);
 
 describe('echo', () => {
+  test('of memory outside of the arena', async () => {
+    await using listener = await listen({ port: 0 }, serveEcho);
+    const connection = await connect({ port: listener.port });
+    let released = 0;
+    for (const pieces of [1, 3]) {
+      const message = new IOBuf();
+      for (let i = 0; i < pieces; i++) message.wrap(Buffer.from(`piece ${i};`), () => released++);
+      const expected = message.toString();
+      await connection.write(message);
+      using answer = await connection.readExactly(expected.length);
+      expect(answer.toString()).toBe(expected);
+      message[Symbol.dispose]();
+    }
+    await connection.close();
+    await until(() => listener.stats.open === 0);
+    expect(released).toBe(4);
+  });
+
   test('small messages, one after the other', async () => {
     await using listener = await listen({ port: 0 }, serveEcho);
     const client = await nodeClient(listener.port);

@@ -70,7 +70,7 @@ export class AppendBuffer {
 
   /** Appends the content of an IOBuf, under the same terms. */
   appendIOBuf(data: IOBuf): void {
-    if (data.memory.bytes !== this.#bytes) {
+    if (data.memory.bytes !== this.#bytes || !data.isLocal) {
       this.appendBytes(data.toBuffer());
       return;
     }
