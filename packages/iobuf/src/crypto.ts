@@ -3,12 +3,15 @@ import { IOBuf } from './iobuf.js';
 
 /** What takes bytes in pieces: Hash, Hmac, Sign, Verify of node:crypto. */
 export interface Updatable {
+  /** Takes more bytes. */
   update(bytes: Uint8Array): unknown;
 }
 
 /** What turns bytes into bytes in pieces: Cipher and Decipher of node:crypto. */
 export interface Cipherlike {
+  /** Takes more bytes; returns what is ready. */
   update(bytes: Uint8Array): Uint8Array;
+  /** The rest. */
   final(): Uint8Array;
 }
 
