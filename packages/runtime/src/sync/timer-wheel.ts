@@ -199,10 +199,6 @@ export class TimerWheel implements Timers {
 
   #run(): void {
     const due = this.#due;
-    for (let timer = due.wheelNext; timer !== due; timer = timer.wheelNext) {
-      if (timer === null) return;
-      timer.wheelSlot = -1;
-    }
     for (let timer = due.wheelNext; timer !== null && timer !== due; timer = due.wheelNext) {
       this.cancel(timer);
       try {
@@ -239,8 +235,9 @@ export class TimerWheel implements Timers {
     previous.wheelNext = next;
     next.wheelPrevious = previous;
     const index = timer.wheelSlot;
-    // Both are the sentinel: the slot is empty now.
-    if (next === previous && index >= 0) {
+    // Both are the sentinel: the slot is empty now. That of a timer which is running is empty already, and nothing can
+    // be filed there before the tick is over.
+    if (next === previous) {
       this.#occupied[(index / SLOTS) | 0] &= ~(1 << (index & SLOT_MASK));
     }
   }

@@ -7,8 +7,8 @@ export class Timer {
   wheelNext: Timer | null = null;
   /** @internal */
   wheelPrevious: Timer | null = null;
-  /** Index of the slot, −1 while the timer's tick is being run. @internal */
-  wheelSlot = -1;
+  /** Index of the slot. @internal */
+  wheelSlot = 0;
   /** The tick at which it is due, as 32 bits that wrap. @internal */
   wheelTick = 0;
 
