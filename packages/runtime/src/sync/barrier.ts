@@ -69,6 +69,7 @@ export class Barrier {
     this.#brokenBy = undefined;
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     this.#waiters.invariants();
     invariant(this.#waiters.size < this.parties, 'not all parties wait');

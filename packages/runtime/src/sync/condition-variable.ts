@@ -63,6 +63,7 @@ export class ConditionVariable {
     this.#waiters.rejectAll(this.#brokenBy);
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     this.#waiters.invariants();
   }

@@ -110,6 +110,7 @@ export class ExpiringFifo<T> {
     this.#onExpired(entry.item, error);
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     let size = 0;
     let previous: Entry<T> | null = null;

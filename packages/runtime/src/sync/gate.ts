@@ -99,6 +99,7 @@ export class Gate implements AsyncDisposable {
     return this.close();
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     invariant(this.#count >= 0, 'nobody leaves twice');
     invariant(this.#isClosed === (this.#closed !== undefined), 'a closed gate has a promise');

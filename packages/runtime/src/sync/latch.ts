@@ -40,6 +40,7 @@ export class Latch {
     return this.#waiters.wait(undefined, options);
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     this.#waiters.invariants();
     invariant(this.#count > 0 || this.#waiters.size === 0, 'nobody waits at an open latch');

@@ -83,6 +83,7 @@ export class Mutex {
     }
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     this.#waiters.invariants();
     invariant(this.#isLocked || this.#waiters.size === 0, 'nobody waits for a free mutex');

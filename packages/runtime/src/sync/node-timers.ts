@@ -55,6 +55,7 @@ export class NodeTimers implements Timers {
     return true;
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     this.#wheel.invariants();
   }

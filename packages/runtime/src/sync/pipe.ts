@@ -138,6 +138,7 @@ export class PipeReader<T extends PipeValue> implements Disposable {
     this.close();
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     this.#channel.queue.invariants();
   }

@@ -134,6 +134,7 @@ export class Queue<T> implements Disposable {
     this.close();
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     this.#items.invariants();
     this.#pushers.invariants();

@@ -32,6 +32,7 @@ export class RingBuffer<T> {
     this.#head = this.#size = 0;
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     invariant(this.#size >= 0 && this.#size <= this.#slots.length, 'the items fit into their slots');
     for (let i = this.#size; i < this.#slots.length; i++) {

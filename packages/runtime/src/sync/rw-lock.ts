@@ -123,6 +123,7 @@ export class RwLock {
     return new RwLockHold(this, 'write');
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     this.#waiters.invariants();
     const first = this.#waiters.first;

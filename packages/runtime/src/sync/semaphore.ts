@@ -162,6 +162,7 @@ export class Semaphore {
     this.#waiters.rejectAll(this.#brokenBy);
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     this.#waiters.invariants();
     const first = this.#waiters.first;

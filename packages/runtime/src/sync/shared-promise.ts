@@ -48,6 +48,7 @@ export class SharedPromise<T> {
     return this.#settled;
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     this.#waiters.invariants();
     invariant(this.#state === 'pending' || this.#waiters.size === 0, 'nobody waits for what is settled');

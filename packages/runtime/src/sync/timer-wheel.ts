@@ -126,6 +126,7 @@ export class TimerWheel implements Timers {
     }
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     let size = 0;
     for (let index = 0; index < this.#slots.length; index++) {

@@ -137,6 +137,7 @@ export class WaitList<T = void, I = undefined> {
     this.#onAbandoned?.();
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     let size = 0;
     let previous: Waiter<T, I> | null = null;
