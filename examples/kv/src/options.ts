@@ -77,11 +77,12 @@ function defaultMemory(): string {
 }
 
 /**
- * Polling finds messages of other shards sooner. A shard alone has only clients, and serves them with less work when
- * it sleeps meanwhile: what comes together is handled together.
+ * Polling finds messages of other shards, and that a write is on the device, sooner than waking up would. Clients alone
+ * are served with less work when the shard sleeps meanwhile: what comes together is handled together.
  */
-function defaultIdlePollUs(shards: number): number {
-  return shards > 1 && shards <= availableParallelism() ? 200 : 0;
+function defaultIdlePollUs(shards: number, fsync: FsyncPolicy): number {
+  const isWorthIt = shards > 1 || fsync === 'always';
+  return isWorthIt && shards <= availableParallelism() ? 200 : 0;
 }
 
 interface Parsed {
@@ -177,7 +178,7 @@ function command(): Command {
     )
     .addOption(
       option('--idle-poll <microseconds>', 'how long an idle shard looks for work before it sleeps')
-        .default(undefined, '200 with several shards that have a CPU each, otherwise 0')
+        .default(undefined, '200 with several shards or --fsync always and a CPU for each shard, otherwise 0')
         .argParser(integer(0, 1_000_000)),
     )
     .addOption(
@@ -221,7 +222,7 @@ export function parseOptions(args: readonly string[]): ServerOptions {
     clientOutputTimeoutMs: parsed.clientOutputTimeout * 1000,
     compactionMinBytes: parsed.compactMin,
     compactionFactor: parsed.compactFactor,
-    idlePollUs: parsed.idlePoll ?? defaultIdlePollUs(parsed.shards),
+    idlePollUs: parsed.idlePoll ?? defaultIdlePollUs(parsed.shards, parsed.fsync),
     repair: parsed.repair,
     logLevel: parsed.logLevel,
   };

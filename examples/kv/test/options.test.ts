@@ -69,11 +69,11 @@ describe('parseOptions', () => {
     });
   });
 
-  it('polls only with several shards that have a CPU each', () => {
-    const idlePollOf = (shards: number): number =>
-      parseOptions(['--memory', '4GiB', '--shards', String(shards)]).idlePollUs;
-    expect(idlePollOf(1)).toBe(0);
-    expect(idlePollOf(100)).toBe(0);
+  it('polls for other shards and for the device, where every shard has a CPU', () => {
+    const idlePollOf = (...args: string[]): number => parseOptions(['--memory', '4GiB', ...args]).idlePollUs;
+    expect(idlePollOf('--shards', '1')).toBe(0);
+    expect(idlePollOf('--shards', '1', '--fsync', 'always')).toBe(200);
+    expect(idlePollOf('--shards', '100', '--fsync', 'always')).toBe(0);
   });
 });
 
