@@ -59,8 +59,10 @@ export class OutOfMemoryError extends SunstarError {
   readonly requestedBytes: number;
   /** How many bytes are free in total; they may be in pieces that are too small. */
   readonly freeBytes: number;
+  /** Who holds the memory: sizes, groups, reclaimers, call sites. At most one error a second has it. */
+  readonly report?: string;
 
-  constructor(requestedBytes: number, freeBytes: number, message?: string) {
+  constructor(requestedBytes: number, freeBytes: number, message?: string, report?: string) {
     super(
       'SUNSTAR_OUT_OF_MEMORY',
       message ??
@@ -69,5 +71,6 @@ export class OutOfMemoryError extends SunstarError {
     );
     this.requestedBytes = requestedBytes;
     this.freeBytes = freeBytes;
+    if (report !== undefined) this.report = report;
   }
 }

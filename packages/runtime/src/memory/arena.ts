@@ -1,11 +1,18 @@
+import { constants } from 'node:buffer';
 import { SunstarError } from '../errors.js';
 import { PAGE_BYTES } from './size-classes.js';
 
 /** The smallest arena, 1 MiB. */
 export const MIN_ARENA_BYTES: number = 1024 * 1024;
 
-/** The largest arena, 4 GiB less one page: every offset and every length in it is below 2^32. */
-export const MAX_ARENA_BYTES: number = 4 * 1024 ** 3 - PAGE_BYTES;
+/** The allocator's 32-bit integers count 8-byte granules: 16 GiB less one page. */
+const MAX_COUNTABLE_BYTES = 16 * 1024 ** 3 - PAGE_BYTES;
+
+/**
+ * The largest arena: 16 GiB less one page where this Node's buffers can be so large (22 and later), 4 GiB less one
+ * page on Node 20.
+ */
+export const MAX_ARENA_BYTES: number = Math.min(MAX_COUNTABLE_BYTES, constants.MAX_LENGTH - PAGE_BYTES);
 
 /**
  * The memory of one shard: a SharedArrayBuffer, and the views through which its bytes are used.

@@ -1,11 +1,13 @@
 import { MAX_MAGAZINE_BLOCKS, Magazines } from './magazines.js';
-import type { MemoryStats } from './memory-stats.js';
+import type { Space } from './memory-stats.js';
 import { PageAllocator } from './page-allocator.js';
 import { MAX_CACHED_BYTES, orderFor, PAGE_BYTES, SizeClasses } from './size-classes.js';
 import { SpanPools } from './span-pools.js';
 
-/** A magazine caches at most this much, and at most 1/256 of the arena. */
+/** A magazine caches at most this much, … */
 const MAX_MAGAZINE_BYTES = 1024 * 1024;
+/** … and at most this part of the arena. */
+const MAGAZINE_PART = 64;
 
 // Local on purpose, see shard-memory.ts.
 const GRANULES_PER_PAGE = 512;
@@ -48,7 +50,7 @@ export class BlockStore {
   readonly classOfPage: Uint8Array;
   /** Bytes of the largest block there can ever be. */
   readonly maxBlockBytes: number;
-  readonly #sizeBytes: number;
+  readonly sizeBytes: number;
   /** Blocks and runs of pages taken or cached, by class. */
   readonly #pageBlocks: Float64Array;
   /** With fewer free pages than this, the magazines are emptied now and then. */
@@ -58,7 +60,7 @@ export class BlockStore {
   /** @param caching - False keeps every magazine empty. */
   constructor(sizeBytes: number, caching: boolean) {
     const pageCount = sizeBytes / PAGE_BYTES;
-    this.#sizeBytes = sizeBytes;
+    this.sizeBytes = sizeBytes;
     this.#pressurePages = Math.floor(pageCount / PRESSURE_PART);
     this.classes = new SizeClasses(sizeBytes);
     this.pages = new PageAllocator(pageCount);
@@ -66,7 +68,7 @@ export class BlockStore {
     this.classOfPage = new Uint8Array(pageCount);
     this.pools = new SpanPools(this.classes, this.pages, this.classOfPage);
     this.#pageBlocks = new Float64Array(this.classes.count);
-    const limitBytes = caching ? Math.min(MAX_MAGAZINE_BYTES, sizeBytes / 256) : 0;
+    const limitBytes = caching ? Math.min(MAX_MAGAZINE_BYTES, sizeBytes / MAGAZINE_PART) : 0;
     const capacity = (bytes: number): number =>
       bytes <= MAX_CACHED_BYTES ? Math.min(MAX_MAGAZINE_BLOCKS, Math.floor(limitBytes / bytes)) : 0;
     const capacities = Array.from(this.classes.bytes, capacity);
@@ -124,6 +126,12 @@ export class BlockStore {
     return page * GRANULES_PER_PAGE;
   }
 
+  /** Gives a block back; a magazine may have it, and so anybody, when it is not kept for a group. */
+  put(sizeClass: number, block: number, isForAnybody: boolean): void {
+    if (!isForAnybody) this.release(sizeClass, block);
+    else if (!this.magazines.push(sizeClass, block)) this.give(sizeClass, block);
+  }
+
   /** Gives a block back that did not fit into a magazine. */
   give(sizeClass: number, block: number): void {
     const { magazines } = this;
@@ -149,14 +157,36 @@ export class BlockStore {
     }
   }
 
-  /** Makes a taken buddy block smaller and frees its tail; `order` is at most what it has. */
-  shrink(block: number, order: number): void {
+  /** The class that a taken block has after it gave up what `sizeBytes` does not need; objects of pools keep theirs. */
+  classWithin(sizeClass: number, sizeBytes: number): number {
+    if (sizeClass < FIRST_POOL_CLASS) return Math.min(sizeClass, orderFor(sizeBytes));
+    return sizeClass < this.classes.firstRun ? sizeClass : this.classes.firstRun + pagesFor(sizeBytes) - 1;
+  }
+
+  /** Makes a taken block smaller and frees its tail. */
+  shrink(block: number, kept: number): void {
     const page = block >>> PAGE_SHIFT;
     const sizeClass = this.classOfPage[page];
-    this.classOfPage[page] = order;
+    this.classOfPage[page] = kept;
     this.#pageBlocks[sizeClass]--;
+    this.#pageBlocks[kept]++;
+    if (sizeClass >= this.classes.firstRun) {
+      const keptPages = kept - this.classes.firstRun + 1;
+      this.pages.freeAnywhere(page + keptPages, sizeClass - kept);
+    } else {
+      for (let half = sizeClass - 1; half >= kept; half--) this.pages.freeBlock(page + 2 ** half, half);
+    }
+  }
+
+  /** Makes a taken block of pages larger where it is; false, and nothing changed, when what follows is not free. */
+  extend(block: number, order: number): boolean {
+    const page = block >>> PAGE_SHIFT;
+    const before = this.classOfPage[page];
+    if (!this.pages.extendBlock(page, before, order)) return false;
+    this.classOfPage[page] = order;
+    this.#pageBlocks[before]--;
     this.#pageBlocks[order]++;
-    for (let half = sizeClass - 1; half >= order; half--) this.pages.freeBlock(page + 2 ** half, half);
+    return true;
   }
 
   /** Empties the magazines, so that every free block merges with its free buddy. */
@@ -178,7 +208,11 @@ export class BlockStore {
   usableBytes(sizeBytes: number): number {
     const { classes, pages, magazines } = this;
     const order = orderFor(sizeBytes);
-    let usable = pages.usablePages(2 ** order, order) * PAGE_BYTES;
+    const usablePages =
+      sizeBytes <= MAX_CACHED_BYTES
+        ? pages.usableAnywhere(pagesFor(sizeBytes), alignmentFor(sizeBytes))
+        : pages.usablePages(2 ** order, order);
+    let usable = usablePages * PAGE_BYTES;
     for (let larger = order; larger <= pages.maxOrder; larger++) {
       usable += magazines.depth(larger) * classes.bytes[larger];
     }
@@ -188,32 +222,35 @@ export class BlockStore {
     return usable + objects * classes.bytes[sizeClass];
   }
 
-  /** The part of the statistics that is about space. */
-  space(): Omit<MemoryStats, 'allocations' | 'frees' | 'failedAllocations' | 'reclaims'> {
-    const { bytes, count, spanObjects } = this.classes;
+  /** Blocks of a class that are neither free nor cached. */
+  liveBlocks(sizeClass: number): number {
+    const { classes, pools, magazines } = this;
+    const isPool = sizeClass >= FIRST_POOL_CLASS && sizeClass < classes.firstRun;
+    const taken = isPool
+      ? pools.spans(sizeClass) * classes.spanObjects[sizeClass] - pools.freeObjects(sizeClass)
+      : this.#pageBlocks[sizeClass];
+    return taken - magazines.depth(sizeClass);
+  }
+
+  space(): Space {
+    const { bytes, count, spanObjects, firstRun } = this.classes;
     let freeBytes = this.pages.freePages * PAGE_BYTES;
     let cachedBytes = 0;
     let wasteBytes = 0;
     let liveBlocks = 0;
     for (let sizeClass = 0; sizeClass < count; sizeClass++) {
-      const cached = this.magazines.depth(sizeClass);
-      cachedBytes += cached * bytes[sizeClass];
-      liveBlocks -= cached;
-      if (sizeClass < FIRST_POOL_CLASS || sizeClass >= this.classes.firstRun) {
-        liveBlocks += this.#pageBlocks[sizeClass];
-      } else {
-        const spans = this.pools.spans(sizeClass);
-        const freeObjects = this.pools.freeObjects(sizeClass);
-        liveBlocks += spans * spanObjects[sizeClass] - freeObjects;
-        freeBytes += freeObjects * bytes[sizeClass];
-        wasteBytes += spans * (this.pools.spanBytes(sizeClass) - spanObjects[sizeClass] * bytes[sizeClass]);
-      }
+      cachedBytes += this.magazines.depth(sizeClass) * bytes[sizeClass];
+      liveBlocks += this.liveBlocks(sizeClass);
+      if (sizeClass < FIRST_POOL_CLASS || sizeClass >= firstRun) continue;
+      freeBytes += this.pools.freeObjects(sizeClass) * bytes[sizeClass];
+      const spanWaste = this.pools.spanBytes(sizeClass) - spanObjects[sizeClass] * bytes[sizeClass];
+      wasteBytes += this.pools.spans(sizeClass) * spanWaste;
     }
     freeBytes += cachedBytes;
     const largestOrder = this.pages.largestFreeOrder;
     return {
-      totalBytes: this.#sizeBytes,
-      usedBytes: this.#sizeBytes - freeBytes - wasteBytes,
+      totalBytes: this.sizeBytes,
+      usedBytes: this.sizeBytes - freeBytes - wasteBytes,
       freeBytes,
       cachedBytes,
       wasteBytes,

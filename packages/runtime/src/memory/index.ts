@@ -1,6 +1,11 @@
 export { type Arena, heapArena, MAX_ARENA_BYTES, MIN_ARENA_BYTES } from './arena.js';
+export type { ProfileSite } from './heap-profile.js';
+export { LentBlock } from './lent-block.js';
 export type { Leak } from './memory-debug.js';
-export type { MemoryStats } from './memory-stats.js';
-export { type Reclaimer, ShardMemory, type ShardMemoryOptions } from './shard-memory.js';
-export { createArena, openArena } from './shared-arena.js';
+export { MemoryGroup, type MemoryGroupOptions } from './memory-group.js';
+export type { MemoryConfiguration, ShardMemoryOptions } from './memory-options.js';
+export type { MemoryGroupStats, MemoryStats, Space } from './memory-stats.js';
+export type { AsyncReclaimer, Reclaimer, ReclaimerOptions, ReclaimerStats } from './reclaimers.js';
+export { ShardMemory } from './shard-memory.js';
+export { type ArenaOptions, adviseHugePages, createArena, openArena } from './shared-arena.js';
 export { PAGE_BYTES } from './size-classes.js';

@@ -21,6 +21,8 @@ const NONE = -1;
 export class Magazines {
   readonly #strips: Int32Array;
   readonly #count: number;
+  /** Requests of up to this size look here first; 0 switches the short way off. */
+  limitBytes = 0;
   /** The block that was freed last, and its class; −1 when there is none at hand. */
   #newest = NONE;
   #newestClass = NONE;

@@ -1,13 +1,22 @@
 import { SunstarError } from '../errors.js';
+import { captureTrace, framesOf } from './call-site.js';
+import type { ProfileSite } from './heap-profile.js';
 import { PAGE_BYTES } from './size-classes.js';
 
 /** What freed memory is filled with in debug mode. */
 export const POISON_BYTE = 0xdb;
 
+/** What the bytes between the end of a block and what it really has are filled with in debug mode. */
+export const REDZONE_BYTE = 0xfa;
+
+/** A block is given at least so many more bytes for a redzone, if there are any. */
+const REDZONE_BYTES = 16;
+
 /** Stacks of this many frees are remembered, to say who freed a block that is used or freed again. */
 const MAX_REMEMBERED_FREES = 4096;
 
-const STACK_FRAMES = 16;
+/** Bytes that are compared at once. */
+const STRIP_BYTES = 64 * 1024;
 
 /** A block that has not been freed. */
 export interface Leak {
@@ -20,27 +29,42 @@ export interface Leak {
 
 interface Allocation {
   readonly sizeBytes: number;
-  /** Where it was made. */
+  /** With the redzone. */
+  readonly blockBytes: number;
   readonly trace: Error;
 }
 
 /**
  * Debug mode (`SUNSTAR_DEBUG=1`): freed memory is poisoned, and checked for writes when it is given out again;
- * every live block remembers who allocated it.
+ * behind every block is a redzone, which is checked when it is freed; every live block remembers who allocated it.
  *
- * The invariant behind it: a byte of a page that was ever used, and that no live block covers, is poison.
+ * The invariant behind it: a byte of a page that was ever used is poison when no live block covers it, and
+ * redzone when it lies in a live block beyond what was asked for.
  */
 export class MemoryDebug {
   readonly #bytes: Buffer;
-  readonly #poison: Buffer = Buffer.alloc(64 * 1024, POISON_BYTE);
+  readonly #poison: Buffer = Buffer.alloc(STRIP_BYTES, POISON_BYTE);
+  readonly #redzone: Buffer = Buffer.alloc(STRIP_BYTES, REDZONE_BYTE);
   /** Pages that were poisoned once; others are still as the system gave them, zero. */
   readonly #usedPages: Uint8Array;
   readonly #live = new Map<number, Allocation>();
   readonly #freedBy = new Map<number, Error>();
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, arenaBytes: number) {
     this.#bytes = bytes;
-    this.#usedPages = new Uint8Array(bytes.length / PAGE_BYTES);
+    this.#usedPages = new Uint8Array(arenaBytes / PAGE_BYTES);
+  }
+
+  /** What to ask for, so that there is a redzone and the alignment is no less: up to twice as much. */
+  sizeWithRedzone(sizeBytes: number): number {
+    let alignment = 8;
+    while (sizeBytes % (alignment * 2) === 0) alignment *= 2;
+    return Math.ceil((sizeBytes + REDZONE_BYTES) / alignment) * alignment;
+  }
+
+  /** What was asked for when the block at `offset` was allocated. */
+  sizeOf(offset: number): number {
+    return this.#live.get(offset)?.sizeBytes ?? 0;
   }
 
   /**
@@ -56,22 +80,52 @@ export class MemoryDebug {
       this.#usedPages[page] = 1;
       this.#bytes.fill(POISON_BYTE, page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
     }
-    for (let at = offset; at < end; at += this.#poison.length) {
-      const length = Math.min(this.#poison.length, end - at);
-      if (this.#bytes.compare(this.#poison, 0, length, at, at + length) === 0) continue;
-      while (this.#bytes[at] === POISON_BYTE) at++;
-      this.#bytes.fill(POISON_BYTE, offset, end);
-      throw new SunstarError(
-        'SUNSTAR_USE_AFTER_FREE',
-        `Byte ${at - offset} of the free block at offset ${offset} was written after it was freed. A buffer is used ` +
-          `after its release, or the kernel still had an operation on it.${this.history(offset)}`,
-      );
-    }
+    const damage = this.#firstOther(this.#poison, offset, end);
+    if (damage < 0) return;
+    this.#bytes.fill(POISON_BYTE, offset, end);
+    throw new SunstarError(
+      'SUNSTAR_USE_AFTER_FREE',
+      `Byte ${damage - offset} of the free block at offset ${offset} was written after it was freed. A buffer is used ` +
+        `after its release, or the kernel still had an operation on it.${this.history(offset)}`,
+    );
   }
 
-  /** Notes a block that is given out now. */
-  allocated(offset: number, sizeBytes: number): void {
-    this.#live.set(offset, { sizeBytes, trace: captureTrace() });
+  /**
+   * Checks what lies behind a live block.
+   *
+   * @throws SunstarError SUNSTAR_BUFFER_OVERRUN when it was written to; the damage is repaired, and the block
+   * is still live.
+   */
+  verifyRedzone(offset: number): void {
+    const allocation = this.#live.get(offset);
+    if (allocation === undefined) return;
+    const { sizeBytes, blockBytes, trace } = allocation;
+    const damage = this.#firstOther(this.#redzone, offset + sizeBytes, offset + blockBytes);
+    if (damage < 0) return;
+    this.#bytes.fill(REDZONE_BYTE, offset + sizeBytes, offset + blockBytes);
+    throw new SunstarError(
+      'SUNSTAR_BUFFER_OVERRUN',
+      `Byte ${damage - offset} of the block at offset ${offset} was written, which has ${sizeBytes} bytes. ` +
+        `It was allocated\n${framesOf(trace)}`,
+    );
+  }
+
+  /** Where the first byte is that is not as in the pattern; −1 when all are. */
+  #firstOther(pattern: Buffer, start: number, end: number): number {
+    for (let at = start; at < end; at += pattern.length) {
+      const length = Math.min(pattern.length, end - at);
+      if (this.#bytes.compare(pattern, 0, length, at, at + length) === 0) continue;
+      let damage = at;
+      while (this.#bytes[damage] === pattern[0]) damage++;
+      return damage;
+    }
+    return -1;
+  }
+
+  /** Notes a block that is given out now, and makes its redzone. */
+  allocated(offset: number, sizeBytes: number, blockBytes: number): void {
+    this.#bytes.fill(REDZONE_BYTE, offset + sizeBytes, offset + blockBytes);
+    this.#live.set(offset, { sizeBytes, blockBytes, trace: captureTrace() });
   }
 
   /** Poisons a block that was freed, and remembers who did it. */
@@ -87,10 +141,13 @@ export class MemoryDebug {
     }
   }
 
-  /** Poisons the tail that a shrunk block gave up. */
+  /** Poisons the tail that a shrunk block gave up; what it keeps beyond the new size is redzone. */
   shrunk(offset: number, newSizeBytes: number, keptBytes: number, blockBytes: number): void {
+    this.verifyRedzone(offset);
     const allocation = this.#live.get(offset);
-    if (allocation !== undefined) this.#live.set(offset, { ...allocation, sizeBytes: newSizeBytes });
+    if (allocation === undefined) return;
+    this.#live.set(offset, { ...allocation, sizeBytes: newSizeBytes, blockBytes: keptBytes });
+    this.#bytes.fill(REDZONE_BYTE, offset + newSizeBytes, offset + keptBytes);
     this.#bytes.fill(POISON_BYTE, offset + keptBytes, offset + blockBytes);
   }
 
@@ -107,23 +164,21 @@ export class MemoryDebug {
       stack: framesOf(trace),
     })).sort((a, b) => a.offset - b.offset);
   }
-}
 
-function captureTrace(): Error {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = STACK_FRAMES;
-  const trace = new Error();
-  Error.stackTraceLimit = limit;
-  // Until it is text, it keeps the receivers of its frames alive: a forgotten buffer would never be collected.
-  void trace.stack;
-  return trace;
-}
-
-/** The stack from the caller of the allocator on. */
-function framesOf(trace: Error): string {
-  const frames = (trace.stack ?? '').split('\n').slice(1);
-  const caller = frames.findIndex(
-    (frame) => !/ at (?:captureTrace |MemoryDebug\.|ShardMemory\.|#)/.test(frame),
-  );
-  return frames.slice(Math.max(caller, 0)).join('\n');
+  /** What is live by call site, most first. */
+  sites(): ProfileSite[] {
+    const sites = new Map<string, { blocks: number; bytes: number }>();
+    for (const { sizeBytes, trace } of this.#live.values()) {
+      const stack = framesOf(trace);
+      const { blocks, bytes } = sites.get(stack) ?? { blocks: 0, bytes: 0 };
+      sites.set(stack, { blocks: blocks + 1, bytes: bytes + sizeBytes });
+    }
+    return Array.from(sites, ([stack, { blocks, bytes }]) => ({
+      stack,
+      allocatedBlocks: blocks,
+      allocatedBytes: bytes,
+      liveBlocks: blocks,
+      liveBytes: bytes,
+    })).sort((a, b) => b.liveBytes - a.liveBytes);
+  }
 }

@@ -1,5 +1,6 @@
 import { BuddyAllocator } from './buddy.js';
 import { invariant } from './invariant.js';
+import { ALIGNED, alignUp, countOnes, findRun, longestRun, mask, runsIn } from './page-bits.js';
 
 const NONE = -1;
 
@@ -19,9 +20,6 @@ const TRIES = 8;
 /** What a chunk is cut up for: spans of objects, which live long, or blocks. */
 export const FOR_SPANS = 0;
 export const FOR_BLOCKS = 1;
-
-/** Positions in a chunk that are a multiple of 2^index. */
-const ALIGNED: readonly number[] = [-1, 0x5555_5555, 0x1111_1111, 0x0101_0101, 0x0001_0001, 1];
 
 /**
  * Pages of the arena, in blocks and runs.
@@ -164,24 +162,18 @@ export class PageAllocator {
     if (this.freePages - pages < this.keepFreePages) return NONE;
     let start = 0;
     let end = 0;
-    for (let chunk = 0; chunk < this.#free.length; chunk++) {
-      const free = this.#free[chunk];
-      const base = chunk * CHUNK_PAGES;
-      for (let page = 0; page < CHUNK_PAGES; ) {
-        const rest = free >>> page;
-        const taken = rest === 0 ? CHUNK_PAGES - page : 31 - Math.clz32(rest & -rest);
-        page += taken;
-        if (page >= CHUNK_PAGES) break;
-        const kept = ~(free >>> page);
-        const length =
-          kept === 0 ? CHUNK_PAGES - page : Math.min(CHUNK_PAGES - page, 31 - Math.clz32(kept & -kept));
-        if (base + page !== end) start = alignUp(base + page, alignmentOrder);
-        page += length;
-        end = base + page;
-        if (end - start < pages) continue;
-        this.#takeAcross(start, pages);
-        return start;
+    for (let page = 0; page < this.pageCount; ) {
+      const length = this.#free[page >>> CHUNK_SHIFT] === 0 ? 0 : this.#freeFrom(page);
+      if (length === 0) {
+        page += this.#takenFrom(page);
+        continue;
       }
+      if (page !== end) start = alignUp(page, alignmentOrder);
+      page += length;
+      end = page;
+      if (end - start < pages) continue;
+      this.#takeAcross(start, pages);
+      return start;
     }
     return NONE;
   }
@@ -239,6 +231,44 @@ export class PageAllocator {
       usable += countOnes(covered);
     }
     return usable;
+  }
+
+  /** The pages of all free stretches, over the borders of chunks, that {@link allocateAnywhere} could serve from. */
+  usableAnywhere(pages: number, alignmentOrder: number): number {
+    let usable = 0;
+    let start = 0;
+    let end = 0;
+    const count = (): void => {
+      if (end - alignUp(start, alignmentOrder) >= pages) usable += end - start;
+    };
+    for (let page = 0; page < this.pageCount; ) {
+      const length = this.#freeFrom(page);
+      if (page !== end || length === 0) {
+        count();
+        start = page;
+      }
+      page += length === 0 ? this.#takenFrom(page) : length;
+      end = length === 0 ? start : page;
+    }
+    count();
+    return usable;
+  }
+
+  /** Free pages from this one to the next taken one, or to the end of its chunk or free block. */
+  #freeFrom(page: number): number {
+    const chunk = page >>> CHUNK_SHIFT;
+    const taken = ~(this.#free[chunk] >>> page);
+    const rest = CHUNK_PAGES - (page % CHUNK_PAGES);
+    const length = taken === 0 ? rest : Math.min(rest, 31 - Math.clz32(taken & -taken));
+    if (length > 0 || rest < CHUNK_PAGES || chunk >= this.buddy.pageCount) return length;
+    const order = this.buddy.freeOrderAt(chunk);
+    return order < 0 ? 0 : CHUNK_PAGES * 2 ** order;
+  }
+
+  /** Taken pages from this one on within its chunk. */
+  #takenFrom(page: number): number {
+    const free = this.#free[page >>> CHUNK_SHIFT] >>> page;
+    return free === 0 ? CHUNK_PAGES - (page % CHUNK_PAGES) : 31 - Math.clz32(free & -free);
   }
 
   /** Order of the largest free block, −1 when nothing is free. */
@@ -353,47 +383,4 @@ export class PageAllocator {
     }
     invariant(listed === 0, 'a chunk with free pages is in no list');
   }
-}
-
-function alignUp(page: number, order: number): number {
-  return (page + (1 << order) - 1) & (-1 << order);
-}
-
-/** The bits of `pages` pages from `page` on, within its chunk. */
-function mask(page: number, pages: number): number {
-  return pages === CHUNK_PAGES ? -1 : ((1 << pages) - 1) << page;
-}
-
-/** Bits where a run of `pages` ones begins. */
-function runsIn(free: number, pages: number): number {
-  let starts = free;
-  let length = 1;
-  while (length * 2 <= pages) {
-    starts &= starts >>> length;
-    length *= 2;
-  }
-  return length < pages ? starts & (starts >>> (pages - length)) : starts;
-}
-
-/** Where a run fits best, −1 when nowhere: in a hole of just its length, else at the edge of one. */
-function findRun(free: number, pages: number, alignmentOrder: number): number {
-  const fits = runsIn(free, pages) & ALIGNED[alignmentOrder];
-  if (fits === 0) return NONE;
-  const afterTaken = fits & ~(free << 1);
-  const beforeTaken = fits & ~(free >>> pages);
-  const exact = afterTaken & beforeTaken;
-  const best = exact !== 0 ? exact : afterTaken !== 0 ? afterTaken : beforeTaken !== 0 ? beforeTaken : fits;
-  return 31 - Math.clz32(best & -best);
-}
-
-function longestRun(free: number): number {
-  let length = 0;
-  for (let rest = free; rest !== 0; rest &= rest << 1) length++;
-  return length;
-}
-
-function countOnes(bits: number): number {
-  let count = bits - ((bits >>> 1) & 0x5555_5555);
-  count = (count & 0x3333_3333) + ((count >>> 2) & 0x3333_3333);
-  return Math.imul((count + (count >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
 }

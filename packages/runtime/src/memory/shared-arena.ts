@@ -1,5 +1,5 @@
 import { native } from '@sunstar/native';
-import { SunstarError } from '../errors.js';
+import { SunstarError, systemError } from '../errors.js';
 import { type Arena, arenaOver, checkArenaSize } from './arena.js';
 import { PAGE_BYTES } from './size-classes.js';
 
@@ -12,13 +12,19 @@ const GrowableSharedArrayBuffer = SharedArrayBuffer as new (
   options: { maxByteLength: number },
 ) => SharedArrayBuffer;
 
+/** Options of {@link createArena}. */
+export interface ArenaOptions {
+  /** See {@link adviseHugePages}. @default false */
+  readonly hugePages?: boolean;
+}
+
 /**
  * Makes an arena of `sizeBytes`, zeroed. Pages take up memory when they are first touched.
  *
  * @param sizeBytes - {@link MIN_ARENA_BYTES} to {@link MAX_ARENA_BYTES}, a multiple of 4096; no power of two needed.
  * @throws SunstarError SUNSTAR_INVALID_SIZE, or SUNSTAR_ARENA_FAILED when the system has not enough memory.
  */
-export function createArena(sizeBytes: number): Arena {
+export function createArena(sizeBytes: number, options: ArenaOptions = {}): Arena {
   checkArenaSize(sizeBytes);
   let shared: SharedArrayBuffer;
   try {
@@ -32,7 +38,20 @@ export function createArena(sizeBytes: number): Arena {
       { cause },
     );
   }
-  return openArena(shared);
+  const arena = openArena(shared);
+  if (options.hugePages === true) adviseHugePages(arena);
+  return arena;
+}
+
+/**
+ * Asks the kernel to back an arena with huge pages, as far as it is not backed yet; `transparent_hugepage/enabled`
+ * must be `madvise` or `always`. Memory is then taken 2 MiB at a time.
+ *
+ * @throws SystemError SUNSTAR_EINVAL when the kernel has no transparent huge pages.
+ */
+export function adviseHugePages(arena: Arena): void {
+  const result = native.adviseHugePages(arena.bytes);
+  if (result < 0) throw systemError('madvise', result, 'MADV_HUGEPAGE');
 }
 
 /**

@@ -1,3 +1,5 @@
+import { SunstarError } from '../errors.js';
+
 /** The unit of the buddy allocator, and of everything the kernel and O_DIRECT want aligned. */
 export const PAGE_BYTES = 4096;
 
@@ -147,4 +149,13 @@ export class SizeClasses {
     }
     return best;
   }
+}
+
+/** Checks the size of a request. @throws SunstarError SUNSTAR_INVALID_SIZE */
+export function checkSize(sizeBytes: number): void {
+  if (Number.isSafeInteger(sizeBytes) && sizeBytes > 0) return;
+  throw new SunstarError(
+    'SUNSTAR_INVALID_SIZE',
+    `The size of a block is a whole number of bytes, 1 or more, not ${sizeBytes}.`,
+  );
 }

@@ -2,7 +2,7 @@ import { SunstarError } from '../errors.js';
 import type { ShardMemory } from '../memory/index.js';
 import { isToken, Loans } from './codec/transfer.js';
 import { SHARD_STOPPED } from './layout.js';
-import { BYE, FREE, FREES_PER_MESSAGE, PAYLOAD_WORDS_AT, ROOM } from './message.js';
+import { BYE, FREE, FREES_PER_MESSAGE, offsetOf, PAYLOAD_WORDS_AT, ROOM, wordOf } from './message.js';
 import { SlotQueue } from './slot-queue.js';
 import { type ControlViews, SpscConsumer, SpscProducer } from './spsc-ring.js';
 
@@ -162,9 +162,9 @@ export class Link {
     return true;
   }
 
-  /** Remembers a block of the peer that was read; it goes home with the next FREE. */
+  /** Remembers a block (or the token of a value) of the peer that was read; it goes home with the next FREE. */
   giveBack(offset: number): void {
-    this.#returns[PAYLOAD_WORDS_AT + this.#returnCount++] = offset;
+    this.#returns[PAYLOAD_WORDS_AT + this.#returnCount++] = isToken(offset) ? offset : wordOf(offset);
     if (this.#returnCount === FREES_PER_MESSAGE) this.sendReturns();
   }
 
@@ -186,12 +186,13 @@ export class Link {
     } else this.#must(this.send(this.#returns, words, -1, true));
   }
 
-  /** Takes a block back that the peer has read. */
-  takeBack(offset: number): void {
-    if (isToken(offset)) {
-      this.loans.takeBack(offset);
+  /** Takes a block back that the peer has read, or a value: as the word that came with FREE. */
+  takeBack(word: number): void {
+    if (isToken(word)) {
+      this.loans.takeBack(word);
       return;
     }
+    const offset = offsetOf(word);
     if (!this.#away.delete(offset)) {
       throw new SunstarError(
         'SUNSTAR_BROKEN_INVARIANT',

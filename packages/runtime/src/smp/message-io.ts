@@ -5,7 +5,7 @@ import { Encoder } from './codec/encoder.js';
 import type { MessageLimits } from './codec/limits.js';
 import { PeerLender } from './codec/transfer.js';
 import type { Link } from './link.js';
-import { FAR, MAX_ARGUMENTS, PAYLOAD_BYTES_AT } from './message.js';
+import { FAR, MAX_ARGUMENTS, offsetOf, PAYLOAD_BYTES_AT } from './message.js';
 
 /** Encodes messages and sends them. */
 export class MessageWriter {
@@ -122,7 +122,7 @@ export class MessageReader {
       this.#decoder.begin(this.#slotBytes, this.#slotView, slot * 4 + PAYLOAD_BYTES_AT);
     } else {
       const arena = this.#arenas[link.peerId];
-      this.#decoder.begin(arena.bytes, arena.view, this.#slots[slot + 3] >>> 0);
+      this.#decoder.begin(arena.bytes, arena.view, offsetOf(this.#slots[slot + 3]));
     }
     return this.#decoder;
   }
@@ -135,6 +135,6 @@ export class MessageReader {
   /** Says that a message was read: its block can go home. */
   done(link: Link, slot: number): void {
     this.#decoder.end();
-    if ((this.#slots[slot] & FAR) !== 0) link.giveBack(this.#slots[slot + 3] >>> 0);
+    if ((this.#slots[slot] & FAR) !== 0) link.giveBack(offsetOf(this.#slots[slot + 3]));
   }
 }

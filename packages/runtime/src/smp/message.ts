@@ -4,8 +4,8 @@
  *   word 0      kind (bits 0–7), FAR (bit 8), number of values or offsets (bits 16–31)
  *   word 1      call id of the asking shard             CALL, REPLY, FAILURE, OUT_OF_MEMORY
  *   word 2      service << 16 | method                  CALL, NOTIFY
- *   word 3      offset of the payload in the sender's arena when FAR
- *   word 4–15   the payload when it is not FAR; offsets of FREE; two doubles of OUT_OF_MEMORY
+ *   word 3      place of the payload in the sender's arena when FAR, see wordOf()
+ *   word 4–15   the payload when it is not FAR; places of FREE; two doubles of OUT_OF_MEMORY
  */
 
 /** Runs a method and answers. */
@@ -40,3 +40,13 @@ export const INLINE_BYTES = 48;
 export const FREES_PER_MESSAGE = 12;
 /** The largest number of arguments of a call. */
 export const MAX_ARGUMENTS = 65_535;
+
+/** The word that an offset in an arena travels as: even, because blocks start on multiples of 8, and exact up to 16 GiB. */
+export function wordOf(offset: number): number {
+  return offset / 4;
+}
+
+/** The offset that a word stands for. */
+export function offsetOf(word: number): number {
+  return (word >>> 0) * 4;
+}

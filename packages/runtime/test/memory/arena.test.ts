@@ -2,9 +2,10 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { heapArena, MAX_ARENA_BYTES, MIN_ARENA_BYTES } from '../../src/memory/arena.ts';
 import { ShardMemory } from '../../src/memory/shard-memory.ts';
-import { createArena, openArena } from '../../src/memory/shared-arena.ts';
+import { adviseHugePages, createArena, openArena } from '../../src/memory/shared-arena.ts';
 
 const MIB = 1024 * 1024;
+const QUIET = { debug: false, largeAllocationBytes: Number.POSITIVE_INFINITY };
 
 describe('createArena', () => {
   it('is page-aligned, zeroed, and seen alike through all views', () => {
@@ -55,32 +56,72 @@ describe('createArena', () => {
     memory.invariants();
   });
 
-  it('works at its largest, offsets over 2^31 included', () => {
-    const memory = new ShardMemory(createArena(MAX_ARENA_BYTES), { debug: false });
-    const blocks: number[] = [];
-    for (let offset = memory.tryAllocate(2 ** 26); offset >= 0; offset = memory.tryAllocate(2 ** 26)) {
-      blocks.push(offset);
-    }
-    expect(blocks.length).toBe(63);
-    expect(Math.max(...blocks)).toBe(62 * 2 ** 26);
-    const high = memory.allocate(64);
-    const page = memory.allocate(4096);
-    expect(high).toBeGreaterThan(2 ** 31);
-    expect(page).toBeGreaterThan(2 ** 31);
-    for (const offset of [high, page]) {
-      memory.bytes[offset] = 1;
-      memory.free(offset);
-      expect(() => memory.free(offset)).toThrow('No live block');
-      expect(memory.allocate(offset === high ? 64 : 4096)).toBe(offset);
-      memory.free(offset);
-    }
-    for (const offset of blocks) memory.free(offset);
-    memory.trimCaches();
-    expect(memory.stats()).toMatchObject({ liveBlocks: 0, freeBytes: MAX_ARENA_BYTES });
-    expect(memory.maxBlockBytes).toBe(2 ** 31);
-    expect(memory.availability(2 ** 31)).toBeCloseTo(0.5);
+  it('may be backed by huge pages', () => {
+    const arena = createArena(4 * MIB, { hugePages: true });
+    arena.bytes.fill(1);
+    expect(arena.bytes[4 * MIB - 1]).toBe(1);
+    adviseHugePages(arena);
+  });
+
+  it('works at its largest, offsets over 2^31 included, and over 2^32 where Node allows it', () => {
+    const memory = new ShardMemory(createArena(MAX_ARENA_BYTES), QUIET);
+    useWhole(memory);
+    expect(memory.maxBlockBytes).toBe(2 ** (Math.ceil(Math.log2(MAX_ARENA_BYTES)) - 1));
   });
 });
+
+describe('an arena beyond 4 GiB', () => {
+  it('is allocated from like any other, with offsets over 2^32', () => {
+    // No Node 20 can make one: here only the bookkeeping is so large, and no byte of the arena is touched.
+    const sizeBytes = 16 * 1024 * MIB - 4096;
+    const memory = new ShardMemory({ ...heapArena(MIB), sizeBytes }, QUIET);
+    useWhole(memory);
+    const group = memory.group('high');
+    const blocks: number[] = [];
+    for (let offset = memory.tryAllocate(2 ** 32); offset >= 0; offset = memory.tryAllocate(2 ** 32))
+      blocks.push(offset);
+    expect(blocks.sort((a, b) => a - b)).toEqual([0, 2 ** 32, 2 ** 33]);
+    const offset = group.allocate(5 * 2 ** 30 - 2 ** 32);
+    expect(offset).toBeGreaterThan(2 ** 33);
+    expect(group.stats.usedBytes).toBe(2 ** 30);
+    for (const bad of [offset + 8, offset - 2 ** 32, offset + 0.5]) {
+      expect(() => group.free(bad)).toThrow(expect.objectContaining({ code: 'SUNSTAR_INVALID_FREE' }));
+    }
+    expect(() => memory.free(2 ** 34)).toThrow(expect.objectContaining({ code: 'SUNSTAR_INVALID_FREE' }));
+    memory.shrink(offset, 4096);
+    expect(memory.usableSize(offset)).toBe(4096);
+    expect(memory.reallocate(offset, 2 ** 29)).toBe(offset);
+    group.free(offset);
+    for (const block of blocks) memory.free(block);
+    expect(memory.stats()).toMatchObject({ liveBlocks: 0, largestFreeBlockBytes: 2 ** 33 });
+  });
+});
+
+/** Takes all of a memory in large blocks but for the last, then small ones from what is left at the end. */
+function useWhole(memory: ShardMemory): void {
+  const { sizeBytes } = memory.arena;
+  const blocks: number[] = [];
+  for (let offset = memory.tryAllocate(2 ** 26); offset >= 0; offset = memory.tryAllocate(2 ** 26)) {
+    blocks.push(offset);
+  }
+  expect(blocks.length).toBe(Math.floor(sizeBytes / 2 ** 26));
+  expect(Math.max(...blocks)).toBe((blocks.length - 1) * 2 ** 26);
+  const high = memory.allocate(64);
+  const page = memory.allocate(4096);
+  for (const offset of [high, page]) {
+    expect(offset).toBeGreaterThan(sizeBytes - 2 ** 26);
+    memory.bytes[offset] = 1;
+    memory.free(offset);
+    expect(() => memory.free(offset)).toThrow('No live block');
+    expect(memory.allocate(offset === high ? 64 : 4096)).toBe(offset);
+    expect(memory.usableSize(offset)).toBe(offset === high ? 64 : 4096);
+    memory.free(offset);
+  }
+  for (const offset of blocks) memory.free(offset);
+  memory.trimCaches();
+  expect(memory.stats()).toMatchObject({ liveBlocks: 0, freeBytes: sizeBytes });
+  expect(memory.availability(memory.maxBlockBytes)).toBeCloseTo(memory.maxBlockBytes / sizeBytes);
+}
 
 describe('the size and memory of an arena', () => {
   it.each([0, -4096, 4096, MIN_ARENA_BYTES - 4096, MIB + 1, MIB + 0.5, MAX_ARENA_BYTES + 4096, Number.NaN])(

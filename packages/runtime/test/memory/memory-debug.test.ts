@@ -4,6 +4,7 @@ import { ShardMemory } from '../../src/memory/shard-memory.ts';
 
 const MIB = 1024 * 1024;
 const POISON = 0xdb;
+const REDZONE = 0xfa;
 
 function debugMemory(): ShardMemory {
   return new ShardMemory(heapArena(MIB), { debug: true });
@@ -45,7 +46,8 @@ describe('debug mode', () => {
     const offset = memory.allocate(65536);
     memory.bytes.fill(1, offset, offset + 65536);
     memory.shrink(offset, 5000);
-    expect(memory.bytes.subarray(offset, offset + 8192).every((byte) => byte === 1)).toBe(true);
+    expect(memory.bytes.subarray(offset, offset + 5000).every((byte) => byte === 1)).toBe(true);
+    expect(memory.bytes.subarray(offset + 5000, offset + 8192).every((byte) => byte === REDZONE)).toBe(true);
     expect(memory.bytes.subarray(offset + 8192, offset + 65536).every((byte) => byte === POISON)).toBe(true);
     expect(memory.leaks()).toMatchObject([{ offset, sizeBytes: 5000 }]);
   });
@@ -74,6 +76,52 @@ describe('debug mode', () => {
     const again = Array.from({ length: 600 }, () => memory.tryAllocate(sizeBytes));
     expect(again).toContain(offset);
     memory.invariants();
+  });
+
+  it.each([1, 8, 63, 64, 1000, 4096, 5000, 50_000, 65_536, 131_072])(
+    'finds a write behind a block of %i bytes',
+    (sizeBytes) => {
+      const memory = debugMemory();
+      const offset = allocateHere(memory, sizeBytes);
+      expect(memory.usableSize(offset)).toBe(sizeBytes);
+      for (const distance of [0, 1, 15]) {
+        memory.bytes[offset + sizeBytes + distance] = 1;
+        const error = errorOf(() => memory.free(offset));
+        expect(error.code).toBe('SUNSTAR_BUFFER_OVERRUN');
+        expect(error.message).toContain(
+          `Byte ${sizeBytes + distance} of the block at offset ${offset} was written`,
+        );
+        expect(error.message).toContain('allocateHere');
+      }
+      memory.bytes[offset + sizeBytes] = 1;
+      expect(errorOf(() => memory.shrink(offset, 1)).code).toBe('SUNSTAR_BUFFER_OVERRUN');
+      // The damage is repaired, and the block is still live.
+      memory.invariants();
+      memory.free(offset);
+      expect(memory.stats().liveBlocks).toBe(0);
+    },
+  );
+
+  it('goes without a redzone when there is no room for one', () => {
+    const memory = debugMemory();
+    const half = memory.allocate(512 * 1024);
+    const sizes = [65_536, 131_072, 262_144].map((size) => memory.allocate(size));
+    expect(memory.stats().freeBytes).toBe(65_536);
+    for (const offset of [half, ...sizes]) memory.free(offset);
+    expect(memory.allocate(MIB)).toBe(0);
+    expect(memory.usableSize(0)).toBe(MIB);
+    memory.free(0);
+  });
+
+  it('moves every block that is reallocated, so that stale offsets are found', () => {
+    const memory = debugMemory();
+    const offset = memory.allocate(100);
+    memory.bytes.fill(7, offset, offset + 100);
+    const moved = memory.reallocate(offset, 90);
+    expect(moved).not.toBe(offset);
+    expect(memory.bytes.subarray(moved, moved + 90).every((byte) => byte === 7)).toBe(true);
+    expect(errorOf(() => memory.free(offset)).code).toBe('SUNSTAR_INVALID_FREE');
+    memory.free(moved);
   });
 
   it('says who freed a block that is freed twice', () => {

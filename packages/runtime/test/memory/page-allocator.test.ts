@@ -41,6 +41,18 @@ function usableByHand(taken: Uint8Array, pages: number, alignment: number): numb
   return usable.filter((mark) => mark === 1).length;
 }
 
+/** Pages of all free stretches that hold an aligned run of this length. */
+function usableStretches(taken: Uint8Array, pages: number, alignment: number): number {
+  let usable = 0;
+  for (let start = 0; start < taken.length; ) {
+    let end = start;
+    while (end < taken.length && taken[end] === 0) end++;
+    if (end - Math.ceil(start / alignment) * alignment >= pages) usable += end - start;
+    start = end + 1;
+  }
+  return usable;
+}
+
 describe('PageAllocator', () => {
   it('hands out disjoint, aligned pages, and knows what is free', () => {
     fc.assert(
@@ -76,9 +88,15 @@ describe('PageAllocator', () => {
                 expect(page >= 0).toBe(fits > 0);
                 take(page, length, 2 ** alignment, -1);
               } else if (kind === 'anywhere') {
+                expect(pages.usableAnywhere(wanted, alignment)).toBe(
+                  usableStretches(taken, wanted, 2 ** alignment),
+                );
                 // Chunks that are free as a whole are the quick way's to take.
                 if (pages.buddy.freePages > 0) continue;
-                take(pages.allocateAnywhere(wanted, alignment), wanted, 2 ** alignment, -1);
+                const usable = pages.usableAnywhere(wanted, alignment);
+                const page = pages.allocateAnywhere(wanted, alignment);
+                expect(page >= 0).toBe(usable > 0);
+                take(page, wanted, 2 ** alignment, -1);
               } else if (kind === 'sparing') {
                 take(pages.allocateSparing(wanted, alignment), wanted, 2 ** alignment, -1);
               } else if (kind === 'extend') {

@@ -6,7 +6,7 @@ import { heapArena } from '../../src/memory/arena.ts';
 import { ShardMemory } from '../../src/memory/shard-memory.ts';
 import { Decoder } from '../../src/smp/codec/decoder.ts';
 import { Encoder } from '../../src/smp/codec/encoder.ts';
-import { INLINE_BYTES, PAYLOAD_BYTES_AT } from '../../src/smp/message.ts';
+import { INLINE_BYTES, offsetOf, PAYLOAD_BYTES_AT } from '../../src/smp/message.ts';
 
 const memory = new ShardMemory(heapArena(64 * 1024 * 1024), { debug: false });
 const encoder = new Encoder(memory);
@@ -23,7 +23,7 @@ function roundTrip(...values: unknown[]): { copies: unknown[]; inline: boolean }
     decoder.begin(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), PAYLOAD_BYTES_AT);
   } else {
     expect(words * 4).toBe(PAYLOAD_BYTES_AT);
-    decoder.begin(memory.bytes, memory.arena.view, encoder.image[3] >>> 0);
+    decoder.begin(memory.bytes, memory.arena.view, offsetOf(encoder.image[3]));
   }
   const copies = values.map(() => decoder.value());
   decoder.end();

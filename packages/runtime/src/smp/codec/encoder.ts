@@ -2,7 +2,7 @@ import { types } from 'node:util';
 import { SunstarError } from '../../errors.js';
 import type { ShardMemory } from '../../memory/index.js';
 import { SLOT_BYTES } from '../layout.js';
-import { FAR, PAYLOAD_BYTES_AT, PAYLOAD_WORDS_AT } from '../message.js';
+import { FAR, PAYLOAD_BYTES_AT, PAYLOAD_WORDS_AT, wordOf } from '../message.js';
 import { encodeBuiltin } from './encode-builtin.js';
 import { EncodedObjects, notCloneable, pathText, RefusedValue, refuse } from './encode-support.js';
 import { encodeError } from './error-codec.js';
@@ -136,7 +136,7 @@ export class Encoder {
     }
     if (this.#limit - this.#at > WORTH_SHRINKING) this.#memory.shrink(this.#block, length);
     image[0] = kind | FAR | (count << 16);
-    image[3] = this.#block;
+    image[3] = wordOf(this.#block);
     return PAYLOAD_WORDS_AT;
   }
 
