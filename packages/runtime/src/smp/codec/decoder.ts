@@ -33,6 +33,9 @@ import { type Lender, receiveTransfer } from './transfer.js';
 
 const MANY = 1024;
 
+/** Up to here `Buffer.copy` reads from where it should. */
+const COPY_LIMIT = 2 ** 32;
+
 /**
  * Reads values out of a slot or an arena block; everything it returns is a copy. Reused for every message
  * of a shard and not reentrant: decoding runs no user code.
@@ -268,7 +271,9 @@ export class Decoder {
   #copyInto(target: Uint8Array): void {
     const length = target.byteLength;
     const at = this.#skip(length);
-    if (length > SHORT_COPY) this.#bytes.copy(target, 0, at, at + length);
+    // Node 22 and 24 copy from the wrong place when that is beyond 2^32.
+    if (at + length > COPY_LIMIT) target.set(this.#bytes.subarray(at, at + length));
+    else if (length > SHORT_COPY) this.#bytes.copy(target, 0, at, at + length);
     else for (let index = 0; index < length; index++) target[index] = this.#bytes[at + index];
   }
 }
