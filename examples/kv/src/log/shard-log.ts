@@ -1,29 +1,14 @@
-import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { rename, syncDirectory, unlink } from '@sunstar/dma-file';
 import { type Completion, OutOfMemoryError, type ShardContext, SunstarError } from '@sunstar/runtime';
 import type { Entries } from '../store/entries.js';
 import { logStopped } from './errors.js';
-import { segmentName } from './file-names.js';
 import { LogBuffer, type LogTarget } from './log-buffer.js';
-import { type FileIdentity, LogFile, type LogFileListener } from './log-file.js';
-import { FILE_KIND, HEADER_BYTES } from './record.js';
+import type { LogFile, LogFileListener } from './log-file.js';
+import { type DurabilityWaiter, LogWaiters, type RoomWaiter } from './log-waiters.js';
+import { HEADER_BYTES } from './record.js';
+import { abandonSegment, createSegment, nameSegment, replaceSegment, type SegmentOwner } from './segments.js';
 
 /** When writes reach the device. */
 export type FsyncPolicy = 'always' | 'everysec' | 'no';
-
-/** Someone whose replies wait for the device. */
-export interface DurabilityWaiter {
-  /** Everything up to `position` is durable. Returns whether it waits for more. */
-  durable(position: number): boolean;
-  /** The log has failed: what is not durable yet may never be. It does not wait any more. */
-  durabilityFailed(): void;
-}
-
-/** Someone who writes again when the log has caught up. */
-export interface RoomWaiter {
-  logHasRoom(): void;
-}
 
 export interface ShardLogOptions {
   readonly directory: string;
@@ -68,10 +53,9 @@ export class ShardLog implements Completion, LogFileListener {
   readonly buffer: LogBuffer;
   readonly fsync: FsyncPolicy;
   readonly #shard: LogShard;
-  readonly #options: ShardLogOptions;
   readonly #timer: NodeJS.Timeout;
-  #durabilityWaiters: DurabilityWaiter[] = [];
-  #roomWaiters: RoomWaiter[] = [];
+  readonly #owner: SegmentOwner;
+  readonly #waiters: LogWaiters;
   #file: LogFile;
   #target: LogTarget;
   /** Position that belongs to the beginning of #file. */
@@ -87,7 +71,6 @@ export class ShardLog implements Completion, LogFileListener {
   #isScheduled = false;
   #isBehind = false;
   #isAwaitingRoom = false;
-  #isNotifying = false;
   #flushedAtMs: number;
   #retryAtMs = 0;
   #failure: SunstarError | null = null;
@@ -96,13 +79,20 @@ export class ShardLog implements Completion, LogFileListener {
   #sealedBytes = 0;
   #isClosing = false;
 
-  private constructor(shard: LogShard, entries: Entries, options: ShardLogOptions, file: LogFile) {
+  private constructor(
+    shard: LogShard,
+    entries: Entries,
+    fsync: FsyncPolicy,
+    owner: SegmentOwner,
+    file: LogFile,
+  ) {
     this.#shard = shard;
-    this.#options = options;
+    this.#owner = owner;
+    this.#waiters = new LogWaiters(shard.reactor);
     this.#file = file;
     this.#target = file.appender;
     file.listener = this;
-    this.fsync = options.fsync;
+    this.fsync = fsync;
     this.buffer = new LogBuffer(shard.memory, entries);
     this.buffer.seed = file.seed;
     this.#flushedAtMs = shard.reactor.nowMs;
@@ -111,10 +101,12 @@ export class ShardLog implements Completion, LogFileListener {
 
   /** Begins the segment with the number of the options. */
   static async open(shard: LogShard, entries: Entries, options: ShardLogOptions): Promise<ShardLog> {
-    const file = await createSegment(shard, options, options.number);
+    const { directory, shardCount, epoch, fsync, number } = options;
+    const owner: SegmentOwner = { directory, memory: shard.memory, shard: shard.id, shardCount, epoch };
+    const file = await createSegment(owner, number);
     try {
-      await nameSegment(options.directory, options.number);
-      return new ShardLog(shard, entries, options, file);
+      await nameSegment(directory, number);
+      return new ShardLog(shard, entries, fsync, owner, file);
     } catch (error) {
       await file.appender.close().catch(() => {});
       throw error;
@@ -141,11 +133,6 @@ export class ShardLog implements Completion, LogFileListener {
     this.#sealedBytes = 0;
   }
 
-  /** Number of the segment that is being written. */
-  get number(): number {
-    return this.#file.number;
-  }
-
   /** Why no write is accepted; null when writes are. */
   get failure(): SunstarError | null {
     return this.#failure;
@@ -161,9 +148,9 @@ export class ShardLog implements Completion, LogFileListener {
     return this.#isBehind;
   }
 
-  /** Flushes and bytes written, for statistics. */
-  get stats(): { readonly syncs: number; readonly writtenBytes: number } {
-    return this.#file.appender.stats;
+  /** Flushes of the current segment. */
+  get syncs(): number {
+    return this.#file.appender.stats.syncs;
   }
 
   /** Ends the record of a command. Returns the position that it is durable at; 0 when it has changed nothing. */
@@ -182,12 +169,12 @@ export class ShardLog implements Completion, LogFileListener {
 
   /** Calls back as the log becomes durable. A waiter is added once at a time. */
   awaitDurable(waiter: DurabilityWaiter): void {
-    this.#durabilityWaiters.push(waiter);
+    this.#waiters.addForDurability(waiter);
   }
 
   /** Calls back once, when {@link isBehind} has become false. */
   awaitRoom(waiter: RoomWaiter): void {
-    this.#roomWaiters.push(waiter);
+    this.#waiters.addForRoom(waiter);
   }
 
   /**
@@ -226,11 +213,16 @@ export class ShardLog implements Completion, LogFileListener {
     if (this.#rotation !== null)
       throw new SunstarError('SUNSTAR_INVARIANT', 'ShardLog: it is being rotated already.');
     if (this.#failure !== null) throw logStopped(this.#failure);
-    const file = await createSegment(this.#shard, this.#options, this.#file.number + 1);
+    const file = await createSegment(this.#owner, this.#file.number + 1);
     return new Promise((resolve, reject) => {
       this.#rotation = { file, resolve, reject };
       this.#drain();
     });
+  }
+
+  /** A rotation that waits for space on the disk is given up. */
+  giveUpWaiting(): void {
+    this.#isClosing = true;
   }
 
   /** Flushes, marks the log as complete and closes it. Nothing may be reported to it any more. */
@@ -291,7 +283,7 @@ export class ShardLog implements Completion, LogFileListener {
     if (isEmpty) {
       if (this.#isBehind) {
         this.#isBehind = false;
-        this.#notifyLater();
+        this.#waiters.hasRoom();
       }
       if (this.#wanted > this.#durable && this.#target !== CLOSED) this.#file.appender.requestFlush();
       if (this.#rotation !== null && this.#target !== CLOSED) this.#switch(this.#rotation);
@@ -326,11 +318,11 @@ export class ShardLog implements Completion, LogFileListener {
     this.#isFatal ||= isFatal;
     this.#retryAtMs = this.#shard.reactor.nowMs + RETRY_MS;
     this.#isBehind = false;
-    this.#notifyLater();
+    this.#waiters.failed();
     // One that has begun goes on when the log is written again.
     if (this.#rotation === null || this.#target === CLOSED) return;
     this.#rotation.reject(logStopped(error));
-    this.#abandon(this.#rotation.file);
+    void abandonSegment(this.#rotation.file);
     this.#rotation = null;
   }
 
@@ -352,33 +344,7 @@ export class ShardLog implements Completion, LogFileListener {
   #setDurable(position: number): void {
     this.#durable = position;
     this.#flushedAtMs = this.#shard.reactor.nowMs;
-    const waiters = this.#durabilityWaiters;
-    let kept = 0;
-    // Waiters that are added meanwhile come behind these and are kept.
-    for (let i = 0; i < waiters.length; i++) {
-      const waiter = waiters[i];
-      if (waiter.durable(position)) waiters[kept++] = waiter;
-    }
-    waiters.length = kept;
-  }
-
-  /** Those who wait may go on to execute commands, but not in the middle of one. */
-  #notifyLater(): void {
-    if (this.#isNotifying) return;
-    this.#isNotifying = true;
-    this.#shard.reactor.defer({ complete: () => this.#notify() });
-  }
-
-  #notify(): void {
-    this.#isNotifying = false;
-    if (this.#failure !== null) {
-      const waiters = this.#durabilityWaiters;
-      this.#durabilityWaiters = [];
-      for (const waiter of waiters) waiter.durabilityFailed();
-    }
-    const waiters = this.#roomWaiters;
-    this.#roomWaiters = [];
-    for (const waiter of waiters) waiter.logHasRoom();
+    this.#waiters.durable(position);
   }
 
   #housekeeping(): void {
@@ -408,7 +374,8 @@ export class ShardLog implements Completion, LogFileListener {
     this.buffer.seed = rotation.file.seed;
     const position = this.#committed;
     this.#fileEnd = position;
-    this.#finish(old, rotation.file).then(
+    const mayWait = (): boolean => !this.#isFatal && !this.#isClosing;
+    replaceSegment(this.#owner.directory, old, rotation.file, mayWait).then(
       () => {
         this.#sealedBytes += old.sizeBytes;
         this.#file = rotation.file;
@@ -427,43 +394,8 @@ export class ShardLog implements Completion, LogFileListener {
         this.#rotation = null;
         this.#fail(logStopped(error as SunstarError), true);
         rotation.reject(error);
-        this.#abandon(rotation.file);
+        void abandonSegment(rotation.file);
       },
     );
   }
-
-  /** Makes a sealed segment durable, however long the disk is full, and gives the next one its name. */
-  async #finish(old: LogFile, next: LogFile): Promise<void> {
-    for (let isFlushed = false; !isFlushed; ) {
-      try {
-        await old.appender.flush();
-        isFlushed = true;
-      } catch (error) {
-        if (this.#isFatal || this.#isClosing) throw error;
-        await delay(RETRY_MS);
-      }
-    }
-    await old.appender.close();
-    await nameSegment(this.#options.directory, next.number);
-  }
-
-  #abandon(file: LogFile): void {
-    const forget = async (): Promise<void> => {
-      await file.appender.close().catch(() => {});
-      await unlink(file.path).catch(() => {});
-    };
-    void forget();
-  }
-}
-
-function createSegment(shard: LogShard, options: ShardLogOptions, number: number): Promise<LogFile> {
-  const { directory, shardCount, epoch } = options;
-  const identity: FileIdentity = { kind: FILE_KIND.SEGMENT, shard: shard.id, shardCount, epoch, number };
-  return LogFile.create(shard.memory, path.join(directory, `${segmentName(number)}.tmp`), identity);
-}
-
-async function nameSegment(directory: string, number: number): Promise<void> {
-  const name = path.join(directory, segmentName(number));
-  await rename(`${name}.tmp`, name);
-  await syncDirectory(directory);
 }

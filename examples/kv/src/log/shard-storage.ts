@@ -133,6 +133,7 @@ export class ShardStorage {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#abort.abort();
+    this.log.giveUpWaiting();
     await this.#compaction?.catch(() => {});
     await this.log.close();
   }

@@ -1,20 +1,19 @@
-import type { IOBuf } from '@sunstar/iobuf';
 import { OutOfMemoryError, type SunstarError } from '@sunstar/runtime';
 import type { Connection, Receiver } from '@sunstar/zerocopy-net';
 import { ClientState } from '../commands/context.js';
 import { execute, route, SEVERAL_SHARDS, spread } from '../commands/index.js';
-import type { DurabilityWaiter, RoomWaiter } from '../log/shard-log.js';
+import type { DurabilityWaiter, RoomWaiter } from '../log/log-waiters.js';
 import { ParseStatus, RequestParser } from '../resp/index.js';
+import { ClientClock } from './client-clock.js';
 import { InputBuffer } from './input-buffer.js';
 import { DelayedReply, type PendingOwner, RemoteReply } from './pending-replies.js';
-import { ReplyQueue } from './reply-queue.js';
-import { ReplyWindow } from './reply-window.js';
+import { ReplyStream } from './reply-stream.js';
 import type { ShardServer } from './shard-server.js';
 import { SpreadCall } from './spread-call.js';
 
 /** Why no command of the client is executed at the moment. */
 const Block = {
-  /** Too many bytes of replies, or too many replies, wait. */
+  /** Too many replies, or too many bytes of them, wait. */
   Replies: 1,
   /** A command must be finished before the next one begins. */
   Barrier: 2,
@@ -24,17 +23,14 @@ const Block = {
   Closing: 8,
 } as const;
 
-/** Replies that may wait for the log; those of other shards are limited by a window. */
-const PENDING_MAX = 1024;
+const ASTERISK = 0x2a;
 /** What a client that has to wait may send before it is read no further. */
 const INPUT_HELD_MAX = 64 * 1024;
-
 const NO_MEMORY = 'OOM no memory for this command';
 
 /**
- * One client: parses its commands straight from the receive buffers, executes those on this shard's keys into the
- * connection's output, sends the others to their shards, and sees to it that replies leave in the order of the
- * commands, and those to writes not before they are durable where that is asked for.
+ * One client: parses its commands straight from the receive buffers, executes those on this shard's keys, sends the
+ * others to their shards, and stops to do so while the client, the log or a command is behind.
  */
 export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter, PendingOwner {
   readonly state: ClientState;
@@ -42,26 +38,17 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
   readonly #server: ShardServer;
   readonly #parser: RequestParser;
   readonly #input: InputBuffer;
-  readonly #openedMs: number;
-  readonly #window: ReplyWindow;
-  #queue: ReplyQueue | null = null;
+  readonly #replies: ReplyStream;
+  readonly #clock: ClientClock;
   #blocks = 0;
   /** Commands are being executed: what happens meanwhile is looked at when they are done. */
   #isRunning = false;
-  #isHolding = false;
-  /** Bytes that were in the sink before the present replies, and bytes of those that are complete. */
-  #sinkStart = 0;
-  #mark = 0;
   #awaitsLog = false;
   #awaitsRoom = false;
   #isPaused = false;
   #hasEnded = false;
   #isClosed = false;
-  #hasSentCommand = false;
   #delayed: DelayedReply | null = null;
-  #activeMs: number;
-  #sweptPendingBytes = 0;
-  #progressMs: number;
 
   constructor(server: ShardServer, connection: Connection, id: number) {
     const { core } = server;
@@ -73,25 +60,24 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
       maxRequestBytes: core.options.maxRequestBytes,
     });
     this.#input = new InputBuffer(core.memory);
-    this.#window = new ReplyWindow(core.options.maxOutputBytes);
-    this.#openedMs = core.reactor.nowMs;
-    this.#activeMs = this.#openedMs;
-    this.#progressMs = this.#openedMs;
+    this.#replies = new ReplyStream(core, connection, this.state);
+    this.#clock = new ClientClock(core.reactor.nowMs);
   }
 
   get ageMs(): number {
-    return this.#server.core.reactor.nowMs - this.#openedMs;
+    return this.#clock.ageMs(this.#server.core.reactor.nowMs);
   }
 
   get idleMs(): number {
-    return this.#server.core.reactor.nowMs - this.#activeMs;
+    return this.#clock.idleMs(this.#server.core.reactor.nowMs);
   }
 
   /** Bytes of replies that wait for the client, for other shards or for the log. */
   get outputBytes(): number {
-    return this.connection.pendingOutputBytes + (this.#queue === null ? 0 : this.#queue.held.sizeBytes);
+    return this.#replies.bytes;
   }
 
+  /** Bytes that were received and not executed. */
   get inputBytes(): number {
     return this.#input.lengthBytes;
   }
@@ -99,7 +85,7 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
   // ---- from the connection
 
   onData(_connection: Connection, offset: number, length: number): void {
-    this.#activeMs = this.#server.core.reactor.nowMs;
+    this.#clock.active(this.#server.core.reactor.nowMs);
     if (this.#input.lengthBytes === 0 && this.#blocks === 0) {
       const end = offset + length;
       const at = this.#run(offset, end);
@@ -125,28 +111,25 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
     this.#blocks |= Block.Closing;
     this.#delayed?.cancel();
     this.#input.dispose();
-    this.#queue?.dispose();
+    this.#replies.dispose();
     this.#server.clientClosed(this);
   }
 
-  // ---- from the log and the other shards
+  // ---- from the log, the other shards and the clock
 
   durable(position: number): boolean {
-    if (this.#isClosed || this.#queue === null) {
-      this.#awaitsLog = false;
-      return false;
-    }
-    this.#release(this.#queue, position);
-    this.#awaitsLog = !this.#isClosed && this.#queue.isWaitingForLog;
+    // Commands that are executed in here do not make this client wait a second time.
+    if (!this.#isClosed) this.#release(position);
+    this.#awaitsLog = !this.#isClosed && this.#replies.isWaitingForLog;
     return this.#awaitsLog;
   }
 
   durabilityFailed(): void {
     this.#awaitsLog = false;
-    if (this.#isClosed || this.#queue === null) return;
+    if (this.#isClosed) return;
     const { core } = this.#server;
-    this.#queue.fail(core.log.durable, core.lostWrite());
-    this.#release(this.#queue, core.log.durable);
+    this.#replies.fail(core.log.durable, core.lostWrite());
+    this.#release(core.log.durable);
   }
 
   logHasRoom(): void {
@@ -155,28 +138,27 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
   }
 
   replyArrived(sizeBytes: number): void {
-    this.#window.arrived(sizeBytes);
-    if (!this.#isClosed && !this.#isRunning && this.#queue !== null)
-      this.#release(this.#queue, this.#server.core.log.durable);
+    this.#replies.arrived(sizeBytes);
+    if (!this.#isClosed && !this.#isRunning) this.#release(this.#server.core.log.durable);
   }
 
   /** Looks at the clocks; about once a second. */
   sweep(nowMs: number): void {
     const { options, stats } = this.#server.core;
-    const pendingBytes = this.connection.pendingOutputBytes;
-    if (pendingBytes === 0 || pendingBytes !== this.#sweptPendingBytes) {
-      this.#sweptPendingBytes = pendingBytes;
-      this.#progressMs = nowMs;
-    }
-    if (isOver(options.clientOutputTimeoutMs, nowMs - this.#progressMs)) {
-      stats.outputTimeoutCloses++;
-      this.connection.reset();
-    } else if (!this.#hasSentCommand && isOver(options.handshakeTimeoutMs, nowMs - this.#openedMs)) {
-      stats.handshakeTimeoutCloses++;
-      this.connection.reset();
-    } else if (pendingBytes === 0 && isOver(options.idleTimeoutMs, nowMs - this.#activeMs)) {
-      stats.idleTimeoutCloses++;
-      this.#close();
+    switch (this.#clock.check(nowMs, this.connection.pendingOutputBytes, options)) {
+      case 'output':
+        stats.outputTimeoutCloses++;
+        this.connection.reset();
+        break;
+      case 'handshake':
+        stats.handshakeTimeoutCloses++;
+        this.connection.reset();
+        break;
+      case 'idle':
+        stats.idleTimeoutCloses++;
+        this.#close();
+        break;
+      default:
     }
   }
 
@@ -194,7 +176,7 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
     core.beginBatch();
     core.context.client = this.state;
     try {
-      this.#beginReplies();
+      this.#replies.begin();
       while (this.#blocks === 0 && at < end) {
         const status = this.#parser.parse(at, end);
         if (status === ParseStatus.NeedMore) break;
@@ -206,11 +188,16 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
         at += this.#parser.consumedBytes;
         if (this.#parser.argc > 0) this.#execute(commandAt, at);
       }
-      this.#endReplies();
+      this.#replies.end();
     } catch (error) {
       this.#outOfMemory(error);
+    } finally {
+      // The record of a command that failed half-way.
+      core.log.endCommand();
+      this.#isRunning = false;
     }
-    this.#isRunning = false;
+    if (this.connection.pendingOutputBytes > core.options.maxOutputBytes) this.#blocks |= Block.Replies;
+    this.#awaitWhatIsBehind();
     this.#closeIfDone();
     return at;
   }
@@ -218,7 +205,7 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
   #execute(start: number, end: number): void {
     const { core } = this.#server;
     const { argv, argc } = this.#parser;
-    this.#hasSentCommand = true;
+    this.#clock.command();
     const shard = route(core.context, argv, argc);
     if (shard === core.shard.id) this.#executeHere(argv, argc);
     else if (shard === SEVERAL_SHARDS) this.#executeOnSeveral(argv, argc);
@@ -227,39 +214,35 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
   }
 
   #executeHere(argv: Uint32Array, argc: number): void {
-    const { context, reply, log, options } = this.#server.core;
+    const { context, reply, log } = this.#server.core;
     execute(context, argv, argc, reply);
     const position = log.endCommand();
     if (this.state.pauseMs > 0) {
       this.#delay();
       return;
     }
-    const mark = reply.mark();
-    if (this.#isHolding) {
-      const waitsFor = position > 0 && log.fsync === 'always' ? position : 0;
-      this.#held().push(mark - this.#mark, waitsFor);
-    }
-    this.#mark = mark;
-    if (this.#sinkStart + mark > options.maxOutputBytes) this.#blocks |= Block.Replies;
+    this.#replies.written(log.fsync === 'always' ? position : 0);
+    if (this.#replies.isLarge) this.#blocks |= Block.Replies;
     if (this.state.closing) this.#blocks |= Block.Closing;
   }
 
   #executeThere(shard: number, start: number, end: number, argv: Uint32Array, argc: number): void {
     const link = this.#server.linkTo(shard);
-    const pending = new RemoteReply(this);
+    const reply = new RemoteReply(this);
     try {
-      if (this.#server.core.memory.bytes[start] === 0x2a) {
-        link.send(this.state.protocol, start, end - start, pending);
+      if (this.#server.core.memory.bytes[start] === ASTERISK) {
+        link.send(this.state.protocol, start, end - start, reply);
       } else {
         using command = this.#server.encode(argv, argc);
-        link.sendBuffer(this.state.protocol, command, pending);
+        link.sendBuffer(this.state.protocol, command, reply);
       }
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
-      this.#replyError(NO_MEMORY);
+      this.#replies.error(NO_MEMORY);
       return;
     }
-    this.#pushPending(pending);
+    this.#replies.pending(reply);
+    if (this.#replies.isFull) this.#blocks |= Block.Replies;
   }
 
   #executeOnSeveral(argv: Uint32Array, argc: number): void {
@@ -272,95 +255,15 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
       this.replyArrived(sizeBytes);
       if (isBarrier) this.#unblock(Block.Barrier);
     });
-    this.#pushPending(call);
+    this.#replies.pending(call);
     call.start(plan);
     context.client = this.state;
-  }
-
-  #protocolError(text: string): void {
-    const { core } = this.#server;
-    core.stats.protocolErrors++;
-    core.logger.debug({ client: this.state.id, text }, 'protocol error');
-    this.#replyError(`ERR ${text}`);
-    this.#blocks |= Block.Closing;
-  }
-
-  // ---- replies
-
-  #held(): ReplyQueue {
-    this.#queue ??= new ReplyQueue(this.#server.core.memory);
-    return this.#queue;
-  }
-
-  get #sink(): IOBuf {
-    return this.#isHolding ? this.#held().held : this.connection.output;
-  }
-
-  /** Replies go straight to the output unless others must leave before them, or they may have to wait. */
-  #beginReplies(): void {
-    const { log } = this.#server.core;
-    this.#isHolding = log.fsync === 'always' || (this.#queue !== null && !this.#queue.isEmpty);
-    this.#beginSink();
-  }
-
-  #beginSink(): void {
-    const sink = this.#sink;
-    this.#server.core.reply.begin(sink, this.state.protocol);
-    this.#sinkStart = sink.sizeBytes;
-    this.#mark = 0;
-  }
-
-  #endReplies(): void {
-    const { core } = this.#server;
-    core.reply.flush();
-    this.#queue?.release(this.connection.output, core.log.durable);
-    if (this.connection.output.sizeBytes > 0) this.#flush();
-    if (
-      this.#queue !== null &&
-      !this.#awaitsLog &&
-      core.log.fsync === 'always' &&
-      this.#queue.isWaitingForLog
-    ) {
-      this.#awaitsLog = true;
-      core.log.awaitDurable(this);
-    }
-    if ((this.#blocks & Block.Log) !== 0 && !this.#awaitsRoom) {
-      this.#awaitsRoom = true;
-      core.log.awaitRoom(this);
-    }
-  }
-
-  #replyError(text: string): void {
-    const { reply } = this.#server.core;
-    reply.error(text);
-    const mark = reply.mark();
-    if (this.#isHolding) this.#held().push(mark - this.#mark, 0);
-    this.#mark = mark;
-  }
-
-  /** The next reply is yet to come: those of the commands behind it are held. */
-  #pushPending(pending: RemoteReply | SpreadCall | DelayedReply): void {
-    const { reply } = this.#server.core;
-    const queue = this.#held();
-    reply.flush();
-    queue.pushPending(pending);
-    if (!this.#isHolding) {
-      this.#isHolding = true;
-      this.#beginSink();
-    }
-    if (this.#isFull(queue)) this.#blocks |= Block.Replies;
+    if (this.#replies.isFull) this.#blocks |= Block.Replies;
   }
 
   /** DEBUG SLEEP: the reply that was just written leaves later, and no command is executed before. */
   #delay(): void {
-    this.#server.core.reply.flush();
-    const sink = this.#sink;
-    const start = this.#sinkStart + this.#mark;
-    const lengthBytes = sink.sizeBytes - start;
-    using last = sink.share(start, lengthBytes);
-    const bytes = last.toBuffer();
-    sink.trimBack(lengthBytes);
-    this.#beginSink();
+    const bytes = this.#replies.takeBack();
     this.#delayed = new DelayedReply(bytes, this.state.pauseMs, () => {
       this.#delayed = null;
       this.replyArrived(bytes.length);
@@ -368,34 +271,40 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
     });
     this.state.pauseMs = 0;
     this.#blocks |= Block.Barrier;
-    this.#pushPending(this.#delayed);
+    this.#replies.pending(this.#delayed);
   }
 
-  #isFull(queue: ReplyQueue): boolean {
-    return queue.count >= PENDING_MAX || queue.pendingCount >= this.#window.size;
-  }
-
-  /** Moves what may leave to the output. */
-  #release(queue: ReplyQueue, durablePosition: number): void {
-    try {
-      if (queue.release(this.connection.output, durablePosition)) {
-        this.#flush();
-        if ((this.#blocks & Block.Replies) !== 0) this.#continue();
-      }
-    } catch (error) {
-      this.#outOfMemory(error);
-    }
-    if (queue.isEmpty) this.#closeIfDone();
-  }
-
-  #flush(): void {
-    this.connection.flush();
-    if (this.connection.pendingOutputBytes > this.#server.core.options.maxOutputBytes) {
-      this.#blocks |= Block.Replies;
-    }
+  #protocolError(text: string): void {
+    const { core } = this.#server;
+    core.stats.protocolErrors++;
+    core.logger.debug({ client: this.state.id, text }, 'protocol error');
+    this.#replies.error(`ERR ${text}`);
+    this.#blocks |= Block.Closing;
   }
 
   // ---- waiting
+
+  /** Moves what may leave to the output. */
+  #release(durablePosition: number): void {
+    try {
+      if (this.#replies.release(durablePosition) && this.#blocks !== 0) this.#continue();
+    } catch (error) {
+      this.#outOfMemory(error);
+    }
+    this.#closeIfDone();
+  }
+
+  #awaitWhatIsBehind(): void {
+    const { log } = this.#server.core;
+    if (!this.#awaitsLog && log.fsync === 'always' && this.#replies.isWaitingForLog) {
+      this.#awaitsLog = true;
+      log.awaitDurable(this);
+    }
+    if ((this.#blocks & Block.Log) !== 0 && !this.#awaitsRoom) {
+      this.#awaitsRoom = true;
+      log.awaitRoom(this);
+    }
+  }
 
   #keep(offset: number, length: number): void {
     try {
@@ -444,8 +353,7 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
   /** Goes on with the commands if nothing is in the way any more. */
   #continue(): void {
     if (this.#isClosed || this.#isRunning) return;
-    const isBelow = this.outputBytes <= this.#server.core.options.maxOutputBytes;
-    if (isBelow && (this.#queue === null || !this.#isFull(this.#queue))) this.#blocks &= ~Block.Replies;
+    if (!this.#replies.isFull) this.#blocks &= ~Block.Replies;
     if (this.#blocks !== 0) return;
     this.#runInput();
     if (this.#blocks === 0 && this.#isPaused) {
@@ -458,15 +366,11 @@ export class ClientConnection implements Receiver, DurabilityWaiter, RoomWaiter,
   /** Closes when the client has ended, or is to be closed, and all replies are on their way. */
   #closeIfDone(): void {
     const isLast = (this.#blocks & Block.Closing) !== 0 || (this.#hasEnded && this.#blocks === 0);
-    if (isLast && !this.#isClosed && (this.#queue === null || this.#queue.isEmpty)) this.#close();
+    if (isLast && !this.#isClosed && this.#replies.isEmpty) this.#close();
   }
 
   #close(): void {
     this.#blocks |= Block.Closing;
     void this.connection.close();
   }
-}
-
-function isOver(timeoutMs: number, elapsedMs: number): boolean {
-  return timeoutMs > 0 && elapsedMs >= timeoutMs;
 }

@@ -60,7 +60,7 @@ export class ServerFacts implements ServerInfo {
       ['persistence', 'aof_rewrite_in_progress', compaction.isRunning ? 1 : 0],
       ['persistence', 'aof_rewrites', compaction.count],
       ['persistence', 'aof_rewrite_failures', compaction.failures],
-      ['persistence', 'aof_fsyncs', log.stats.syncs],
+      ['persistence', 'aof_fsyncs', log.syncs],
       ['persistence', 'recovered_records', recovery.records],
       ['persistence', 'recovery_dropped_bytes', recovery.droppedBytes],
       ['stats', 'total_connections_received', stats.connectionsReceived],

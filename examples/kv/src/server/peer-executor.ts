@@ -2,7 +2,7 @@ import { IOBuf } from '@sunstar/iobuf';
 import { OutOfMemoryError, SunstarError } from '@sunstar/runtime';
 import { ClientState } from '../commands/context.js';
 import { executeForShard } from '../commands/index.js';
-import type { RoomWaiter } from '../log/shard-log.js';
+import type { RoomWaiter } from '../log/log-waiters.js';
 import { ParseStatus, type ProtocolVersion, ReplyWriter, RequestParser } from '../resp/index.js';
 import { Answer, REQUEST_HEADER_BYTES } from './frames.js';
 import type { ShardCore } from './shard-core.js';
