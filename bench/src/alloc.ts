@@ -1,4 +1,5 @@
 import { createArena, ShardMemory } from '@sunstar/runtime';
+import { AllocationTrace } from './alloc-trace.js';
 import type { Benchmark, BenchmarkCase, PreparedBenchmark } from './harness/benchmark.js';
 import { nanosecondsPerOperation } from './harness/timing.js';
 
@@ -24,8 +25,18 @@ function ourPairs(memory: ShardMemory, sizeBytes: number): void {
   }
 }
 
+/** What Node has for a piece of memory. */
+type Piece = Uint8Array;
+type Allocate = (sizeBytes: number) => Piece;
+
+const PEERS: readonly (readonly [name: string, allocate: Allocate])[] = [
+  ['Buffer.allocUnsafe', (sizeBytes) => Buffer.allocUnsafe(sizeBytes)],
+  ['Buffer.allocUnsafeSlow', (sizeBytes) => Buffer.allocUnsafeSlow(sizeBytes)],
+  ['new ArrayBuffer', (sizeBytes) => new Uint8Array(new ArrayBuffer(sizeBytes))],
+];
+
 /** A Buffer is freed by the garbage collector, which runs as part of the measurement. */
-function bufferPairs(allocate: (sizeBytes: number) => Buffer, sizeBytes: number): void {
+function bufferPairs(allocate: Allocate, sizeBytes: number): void {
   for (let i = 0; i < PAIRS; i++) allocate(sizeBytes)[0] = i;
 }
 
@@ -42,11 +53,7 @@ function ourBatches(memory: ShardMemory, sizeBytes: number, held: Float64Array):
   }
 }
 
-function bufferBatches(
-  allocate: (sizeBytes: number) => Buffer,
-  sizeBytes: number,
-  held: (Buffer | undefined)[],
-): void {
+function bufferBatches(allocate: Allocate, sizeBytes: number, held: (Piece | undefined)[]): void {
   for (let done = 0; done < PAIRS; done += BATCH) {
     for (let i = 0; i < BATCH; i++) {
       const buffer = allocate(sizeBytes);
@@ -59,43 +66,71 @@ function bufferBatches(
 
 function allocationCase(
   name: string,
+  operations: number,
   ours: () => void,
-  theirs: (allocate: (sizeBytes: number) => Buffer) => void,
+  theirs: (allocate: Allocate) => void,
 ): BenchmarkCase {
   const measure = (body: () => void) => (): Promise<number> =>
-    Promise.resolve(nanosecondsPerOperation(PAIRS, body));
+    Promise.resolve(nanosecondsPerOperation(operations, body));
   return {
     metrics: [{ case: name, unit: 'ns/pair', higherIsBetter: false }],
     ours: measure(ours),
-    peers: [
-      { peer: 'Buffer.allocUnsafe', measure: measure(() => theirs((size) => Buffer.allocUnsafe(size))) },
-      {
-        peer: 'Buffer.allocUnsafeSlow',
-        measure: measure(() => theirs((size) => Buffer.allocUnsafeSlow(size))),
-      },
+    peers: PEERS.map(([peer, allocate]) => ({ peer, measure: measure(() => theirs(allocate)) })),
+  };
+}
+
+/** How long single allocations take while a program works: the slowest ones pay for the garbage collector. */
+function latencyCase(trace: AllocationTrace, memory: ShardMemory): BenchmarkCase {
+  const name = 'random sizes, one allocation in a working program';
+  return {
+    metrics: [
+      { case: `${name}, median`, unit: 'ns', higherIsBetter: false },
+      { case: `${name}, p99.9`, unit: 'ns', higherIsBetter: false },
     ],
+    ours: () => Promise.resolve(trace.latencies(() => trace.runBlocks(memory, true))),
+    peers: PEERS.map(([peer, allocate]) => ({
+      peer,
+      measure: () => Promise.resolve(trace.latencies(() => trace.runBuffers(allocate, true))),
+    })),
+    teardown: () => {
+      trace.release(memory);
+      return Promise.resolve();
+    },
   };
 }
 
 const benchmark: Benchmark = {
-  description: 'allocate and free in shard memory, against Buffer.allocUnsafe and Buffer.allocUnsafeSlow',
+  description:
+    'allocate and free in shard memory, against Buffer.allocUnsafe, allocUnsafeSlow and ArrayBuffer',
   prepare(): Promise<PreparedBenchmark> {
     const memory = new ShardMemory(createArena(ARENA_BYTES));
     const offsets = new Float64Array(BATCH);
-    const buffers = new Array<Buffer | undefined>(BATCH);
+    const buffers = new Array<Piece | undefined>(BATCH);
+    const trace = new AllocationTrace();
     return Promise.resolve({
-      cases: SIZES_BYTES.flatMap(([name, sizeBytes]) => [
+      cases: [
+        ...SIZES_BYTES.flatMap(([name, sizeBytes]) => [
+          allocationCase(
+            `${name}, allocate and free`,
+            PAIRS,
+            () => ourPairs(memory, sizeBytes),
+            (allocate) => bufferPairs(allocate, sizeBytes),
+          ),
+          allocationCase(
+            `${name}, batches of ${BATCH}`,
+            PAIRS,
+            () => ourBatches(memory, sizeBytes, offsets),
+            (allocate) => bufferBatches(allocate, sizeBytes, buffers),
+          ),
+        ]),
         allocationCase(
-          `${name}, allocate and free`,
-          () => ourPairs(memory, sizeBytes),
-          (allocate) => bufferPairs(allocate, sizeBytes),
+          'random sizes in random order',
+          trace.operations,
+          () => trace.runBlocks(memory, false),
+          (allocate) => trace.runBuffers(allocate, false),
         ),
-        allocationCase(
-          `${name}, batches of ${BATCH}`,
-          () => ourBatches(memory, sizeBytes, offsets),
-          (allocate) => bufferBatches(allocate, sizeBytes, buffers),
-        ),
-      ]),
+        latencyCase(trace, memory),
+      ],
     });
   },
 };
