@@ -47,6 +47,11 @@ export class ShardCore {
     this.memory = shard.memory;
     this.reactor = shard.reactor;
     this.logger = shard.log;
+    // A command may be as large as --max-request allows, and lies in one piece while it is executed.
+    shard.memory.configure({
+      largeAllocationBytes: Number.POSITIVE_INFINITY,
+      onWarning: (warning) => shard.log.warn({ err: warning }, 'memory'),
+    });
     this.largestStoreBytes = Math.floor(shard.memory.arena.sizeBytes * STORE_SHARE);
     this.store = new Store(shard.memory, { maxBytes: this.largestStoreBytes });
     this.reply = new ReplyWriter(shard.memory);
