@@ -1,5 +1,5 @@
 import { createArena, ShardMemory } from '@sunstar/runtime';
-import { AllocationTrace } from './alloc-trace.js';
+import { AllocationTrace } from './alloc/trace.js';
 import type { Benchmark, BenchmarkCase, PreparedBenchmark } from './harness/benchmark.js';
 import { nanosecondsPerOperation } from './harness/timing.js';
 
