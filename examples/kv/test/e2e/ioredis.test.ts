@@ -72,6 +72,20 @@ describe.each([1, 3])('ioredis with %i shards', (shards) => {
     expect(results.map(([error, result]) => error ?? result)).toEqual(expected);
   });
 
+  it('brings many large values over from other shards', async () => {
+    const values = Array.from({ length: 24 }, (_, i) => Buffer.alloc(1_000_000, `value ${i} `));
+    for (const [i, value] of values.entries()) await redis.set(`large-${i}`, value);
+    const keys = values.map((_, i) => `large-${i}`);
+    const found = await redis.mgetBuffer(keys);
+    expect(found.every((value, i) => value?.equals(values[i]))).toBe(true);
+    const pipeline = redis.pipeline();
+    for (const key of keys) pipeline.getBuffer(key);
+    const results = (await pipeline.exec()) ?? [];
+    expect(results.every(([error, value], i) => error === null && values[i].equals(value as Buffer))).toBe(
+      true,
+    );
+  });
+
   it('puts commands with keys of several shards together', async () => {
     const keys = Array.from({ length: 60 }, (_, i) => `multi-${i}`);
     expect(await redis.mset(Object.fromEntries(keys.map((key) => [key, `v-${key}`])))).toBe('OK');
