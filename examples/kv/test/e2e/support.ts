@@ -32,6 +32,12 @@ export interface StartOptions {
   readonly args?: readonly string[];
 }
 
+/** Servers that run. None outlives the tests, also when one of them is given up because it takes too long. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** The server as a process of its own, as its users have it. */
 export class ServerProcess {
   readonly port: number;
@@ -50,8 +56,12 @@ export class ServerProcess {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.output.stderr += text;
     });
+    running.add(child);
     this.#exited = new Promise((resolve) => {
-      child.on('close', (code, signal) => resolve(code ?? signal ?? 'unknown'));
+      child.on('close', (code, signal) => {
+        running.delete(child);
+        resolve(code ?? signal ?? 'unknown');
+      });
     });
   }
 
