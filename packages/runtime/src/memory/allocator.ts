@@ -7,7 +7,7 @@ import { Budgets } from './budgets.js';
 import type { HeapProfile } from './heap-profile.js';
 import { LargeAllocations } from './large-allocations.js';
 import { LiveMap } from './live-map.js';
-import type { Mark, Marks } from './marks.js';
+import type { Marks } from './marks.js';
 import type { MemoryDebug } from './memory-debug.js';
 import type { FullMemoryOptions } from './memory-options.js';
 import { memoryReport } from './memory-report.js';
@@ -121,7 +121,9 @@ export class Allocator {
   #obtain(sizeBytes: number, account: Account): number {
     const { blocks } = this;
     const sizeClass = sizeBytes > blocks.maxBlockBytes ? -1 : blocks.classes.of(sizeBytes);
-    if (sizeClass < 0 || !this.#hasRoom(account, blocks.classes.granules[sizeClass])) return -1;
+    if (sizeClass < 0) return -1;
+    const most = blocks.classes.granules[sizeClass];
+    if (account.usedGranules + most > account.limitGranules && !this.#makeRoom(account, most)) return -1;
     let granule = sizeBytes <= MAX_CACHED_BYTES ? blocks.magazines.pop(sizeClass) : -1;
     if (granule < 0) granule = this.#take(sizeClass, sizeBytes, account);
     if (granule < 0 || !account.isGroup) return granule;
@@ -143,40 +145,48 @@ export class Allocator {
     return leftBytes * 2 >= this.arena.sizeBytes && account.usedGranules * 2 < account.limitGranules;
   }
 
-  /** Whether the account may have so much more, after asking the reclaimers of the group. */
-  #hasRoom(account: Account, granules: number): boolean {
-    const fits = (): boolean => account.usedGranules + granules <= account.limitGranules;
-    if (fits()) return true;
+  /** Asks the reclaimers of a group that has reached its limit; whether it may have so much more then. */
+  #makeRoom(account: Account, granules: number): boolean {
     if (granules > account.limitGranules) return false;
     const needBytes = (account.usedGranules + granules - account.limitGranules) * GRANULE_BYTES;
     const before = this.reclaimers.runs;
-    const enough = this.reclaimers.run(account, needBytes, fits, () => -account.usedGranules);
+    const enough = this.reclaimers.run(
+      account,
+      needBytes,
+      () => account.usedGranules + granules <= account.limitGranules,
+      () => -account.usedGranules,
+    );
     account.reclaims += this.reclaimers.runs - before;
     return enough;
   }
 
   /** A block of the class from wherever one can be had; −1 when all fails. */
   #take(sizeClass: number, sizeBytes: number, account: Account): number {
-    const { blocks } = this;
+    const { blocks, background } = this;
     const { pages } = blocks;
     pages.keepFreePages = this.budgets.pagesKeptFor(account);
     let granule = blocks.take(sizeClass, sizeBytes);
     if (granule < 0) granule = blocks.takeAnyhow(sizeClass, sizeBytes);
-    if (granule < 0) {
-      this.reclaimers.run(
-        null,
-        blocks.classes.bytes[sizeClass],
-        () => {
-          // Reclaimers may have allocated, for another account.
-          pages.keepFreePages = this.budgets.pagesKeptFor(account);
-          granule = blocks.takeAnyhow(sizeClass, sizeBytes);
-          return granule >= 0;
-        },
-        () => blocks.space().freeBytes,
-      );
-    }
-    if (granule < 0) this.background.request(blocks.classes.bytes[sizeClass]);
-    else if (pages.freePages * PAGE_BYTES < this.background.lowWaterBytes) this.background.request(0);
+    if (granule < 0) granule = this.#reclaim(sizeClass, sizeBytes, account);
+    if (granule < 0) background.request(blocks.classes.bytes[sizeClass]);
+    else if (pages.freePages * PAGE_BYTES < background.lowWaterBytes) background.request(0);
+    return granule;
+  }
+
+  #reclaim(sizeClass: number, sizeBytes: number, account: Account): number {
+    const { blocks } = this;
+    let granule = -1;
+    this.reclaimers.run(
+      null,
+      blocks.classes.bytes[sizeClass],
+      () => {
+        // Reclaimers may have allocated, for another account.
+        blocks.pages.keepFreePages = this.budgets.pagesKeptFor(account);
+        granule = blocks.takeAnyhow(sizeClass, sizeBytes);
+        return granule >= 0;
+      },
+      () => blocks.space().freeBytes,
+    );
     return granule;
   }
 
@@ -216,7 +226,8 @@ export class Allocator {
     } else {
       if (mark.lent) this.#rejectFree(offset, owner);
       this.debug?.verifyRedzone(offset);
-      this.#unmark(granule, mark);
+      if (mark.site !== null) this.#profile?.freed(mark.site, mark.sizeBytes);
+      this.marks.delete(granule);
     }
     if (owner.isGroup) owner.usedGranules -= this.#granulesOf(granule);
     owner.frees++;
@@ -356,11 +367,6 @@ export class Allocator {
 
   #granulesOf(granule: number): number {
     return this.blocks.classes.granules[this.blocks.classOfPage[granule >>> PAGE_SHIFT]];
-  }
-
-  #unmark(granule: number, mark: Mark): void {
-    if (mark.site !== null) this.#profile?.freed(mark.site, mark.sizeBytes);
-    this.marks.delete(granule);
   }
 
   freePageBytes(): number {

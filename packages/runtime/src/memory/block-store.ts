@@ -20,6 +20,9 @@ const PRESSURE_PART = 8;
 /** How often the magazines are emptied then: so many times have they been found empty. */
 const TRIM_INTERVAL = 64;
 
+/** Bytes of a page as a power of two. */
+const PAGE_BYTES_SHIFT = 12;
+
 /** Order of blocks of 128 KiB. */
 const CHUNK_ORDER = 5;
 
@@ -27,11 +30,9 @@ function pagesFor(sizeBytes: number): number {
   return Math.ceil(sizeBytes / PAGE_BYTES);
 }
 
-/** The alignment that a size asks for, in pages, as a power of two. */
+/** The alignment that a size of up to 128 KiB asks for, in pages, as a power of two. */
 function alignmentFor(sizeBytes: number): number {
-  let order = 0;
-  while (sizeBytes % (PAGE_BYTES << (order + 1)) === 0) order++;
-  return order;
+  return Math.max(0, 31 - PAGE_BYTES_SHIFT - Math.clz32(sizeBytes & -sizeBytes));
 }
 
 /**

@@ -82,15 +82,16 @@ export class PageAllocator {
 
   /** Takes 2^order pages, aligned to as many: the first page, or −1 when there are none. */
   allocateBlock(order: number): number {
-    if (order < CHUNK_ORDER) return this.allocateRun(2 ** order, order, FOR_BLOCKS);
-    if (this.freePages - 2 ** order < this.keepFreePages) return NONE;
+    // Shifts, because `2 ** order` is computed in floating point.
+    if (order < CHUNK_ORDER) return this.allocateRun(1 << order, order, FOR_BLOCKS);
+    if (this.keepFreePages !== 0 && this.freePages - (1 << order) < this.keepFreePages) return NONE;
     const chunk = this.buddy.allocate(order - CHUNK_ORDER);
     return chunk === NONE ? NONE : chunk * CHUNK_PAGES;
   }
 
   /** Gives back what {@link allocateBlock} returned, or an aligned part of it. */
   freeBlock(page: number, order: number): void {
-    if (order < CHUNK_ORDER) this.freeRun(page, 2 ** order);
+    if (order < CHUNK_ORDER) this.freeRun(page, 1 << order);
     else this.buddy.free(page >>> CHUNK_SHIFT, order - CHUNK_ORDER);
   }
 
