@@ -1,6 +1,6 @@
 export { type Arena, heapArena, MAX_ARENA_BYTES, MIN_ARENA_BYTES } from './arena.js';
 export type { ProfileSite } from './heap-profile.js';
-export { LentBlock } from './lent-block.js';
+export { type BlockOrigin, LentBlock } from './lent-block.js';
 export type { Leak } from './memory-debug.js';
 export { MemoryGroup, type MemoryGroupOptions } from './memory-group.js';
 export type { MemoryConfiguration, ShardMemoryOptions } from './memory-options.js';

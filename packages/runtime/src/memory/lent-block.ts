@@ -2,10 +2,13 @@ import { SunstarError } from '../errors.js';
 import { type Lender, type Parcel, registerTransfer } from '../smp/codec/transfer.js';
 import type { ShardMemory } from './shard-memory.js';
 
-/** Where a block came from that belongs to another shard. */
-interface Origin {
+/** Where a block came from that belongs to another shard; made by the calls between shards. */
+export interface BlockOrigin {
+  /** The shard that it belongs to. */
   readonly lender: Lender;
+  /** Its name for the loan. */
   readonly token: number;
+  /** The bytes that the block has. */
   readonly sizeBytes: number;
 }
 
@@ -23,7 +26,7 @@ export class LentBlock {
   /** The bytes that the block has. */
   readonly sizeBytes: number;
   readonly #memory: ShardMemory;
-  readonly #origin: Origin | undefined;
+  readonly #origin: BlockOrigin | undefined;
   #end: 'freed' | 'moved' | undefined;
 
   /**
@@ -32,7 +35,7 @@ export class LentBlock {
    * @param origin - For blocks that arrive; internal.
    * @throws SunstarError SUNSTAR_INVALID_OFFSET
    */
-  constructor(memory: ShardMemory, offset: number, origin?: Origin) {
+  constructor(memory: ShardMemory, offset: number, origin?: BlockOrigin) {
     this.#memory = memory;
     this.#origin = origin;
     this.offset = offset;

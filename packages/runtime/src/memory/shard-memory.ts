@@ -248,7 +248,7 @@ export class ShardMemory {
     this.#blocks.trim();
   }
 
-  /** A snapshot of the counters; its cost grows with the number of size classes and groups, not of blocks. */
+  /** A snapshot of the counters. */
   stats(): MemoryStats {
     const { own, budgets, reclaimers, background, large, lentBlocks, foreignFrees, foreignFreesSent } =
       this.#allocator;
