@@ -40,7 +40,7 @@ export interface Ring {
   unregisterBufferRing(groupId: number): number;
 }
 
-/** A ring as {@link createRing} made it; indexes count 32-bit words of `queues`. */
+/** A ring as `createRing` made it; indexes count 32-bit words of `queues`. */
 export interface RingDescription {
   readonly ring: Ring;
   readonly fd: number;

@@ -40,7 +40,7 @@ export interface DmaFileStats {
  * Nothing blocks the shard: every operation goes through its ring, up to `depth` at the same time, and they may
  * finish in any order. What is not synced may be lost in a power cut.
  *
- * A DmaFile belongs to the shard that opened it. Errors are {@link SystemError}s that name the path, or
+ * A DmaFile belongs to the shard that opened it. Errors are `SystemError`s that name the path, or
  * SUNSTAR_FILE_CLOSED, SUNSTAR_FILE_BUSY, SUNSTAR_UNALIGNED, SUNSTAR_OUT_OF_RANGE, SUNSTAR_OUT_OF_MEMORY. After
  * Seastar's `file` and Glommio's `DmaFile`.
  */

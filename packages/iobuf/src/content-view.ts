@@ -198,7 +198,7 @@ export abstract class ContentView extends NumberAppender {
 
   /**
    * Writes the content as the kernel's scatter list: a `struct iovec` (two 64-bit words: address, length)
-   * for each fragment. The buffer must keep its fragments until the kernel is done; hold a {@link share}.
+   * for each fragment. The buffer must keep its fragments until the kernel is done; hold a `share()`.
    *
    * @param tableOffset - Where in the arena to write; the caller owns `maxCount * 16` bytes there. Multiple of 8.
    * @param maxCount - How many entries at most, 1 to 1024 (the kernel's limit).

@@ -22,7 +22,7 @@ export class Permit implements Disposable {
   /**
    * Moves units into a permit of their own.
    *
-   * @param units - 0 to {@link units}.
+   * @param units - 0 to `units`.
    */
   split(units: number): Permit {
     this.#units -= checkInteger('units', units, 0, this.#units);
@@ -32,7 +32,7 @@ export class Permit implements Disposable {
   /**
    * Gives units back early.
    *
-   * @param units - 0 to {@link units}. @default all
+   * @param units - 0 to `units`. @default all
    */
   release(units: number = this.#units): void {
     this.#units -= checkInteger('units', units, 0, this.#units);
