@@ -10,7 +10,7 @@ export interface MemoryConfiguration {
   readonly onOutOfMemory?: 'throw' | 'abort';
   /**
    * Allocations of this size and more give a warning with their stack; the threshold rises by 1.618 each time,
-   * and sinks again. Infinity for none. @default 1 MiB + 1
+   * and sinks again. Infinity for none. @default 8 MiB + 1
    */
   readonly largeAllocationBytes?: number;
   /**
@@ -43,7 +43,7 @@ export function fullMemoryOptions(options: MemoryConfiguration, arenaBytes: numb
   return changedMemoryOptions(
     {
       onOutOfMemory: process.env.SUNSTAR_OUT_OF_MEMORY === 'abort' ? 'abort' : 'throw',
-      largeAllocationBytes: MIB + 1,
+      largeAllocationBytes: 8 * MIB + 1,
       lowWaterBytes: Math.min(20 * MIB, Math.floor(arenaBytes / 16)),
       onWarning: (warning) => process.emitWarning(warning),
     },
