@@ -330,7 +330,7 @@ test('whatever order operations complete in, bytes keep their order and nothing 
         expect(memory.stats().usedBytes).toBe(usedBytes);
       },
     ),
-    { numRuns: 3000 },
+    { numRuns: 1000 },
   );
   // The property says nothing about states that no run has reached.
   for (const [what, count] of Object.entries(reached)) expect(count, what).toBeGreaterThan(0);
