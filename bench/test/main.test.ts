@@ -66,7 +66,7 @@ describe('npm run bench', () => {
     expect(stdout).toMatch(/64 B, allocate and free.*Buffer\.allocUnsafe .*ns\/pair/);
     const report = JSON.parse(await readFile(file, 'utf8')) as { name: string; rows: object[] };
     expect(report.name).toBe('alloc');
-    expect(report.rows).toHaveLength(2);
+    expect(report.rows).toHaveLength(3);
     expect(report.rows[1]).toEqual({
       case: '64 B, allocate and free',
       peer: 'Buffer.allocUnsafeSlow',
