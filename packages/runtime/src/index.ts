@@ -13,6 +13,7 @@ export { allowedCpus, type Placement } from './placement.js';
 export * from './reactor/index.js';
 export { Runtime } from './runtime.js';
 export type { RuntimeOptions } from './runtime-options.js';
+export * from './scheduling/index.js';
 export { currentShard, Shard, type ShardContext } from './shard.js';
 export { ShardCrashedError } from './shard-handle.js';
 export { formatSize, parseSize } from './size.js';
