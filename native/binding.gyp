@@ -10,6 +10,7 @@
         "src/cpu.cc",
         "src/file.cc",
         "src/loop.cc",
+        "src/monitor.cc",
         "src/ring.cc",
         "src/ring_binding.cc",
         "src/socket.cc"

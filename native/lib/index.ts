@@ -160,6 +160,16 @@ export const CONTROL = {
   ENTERS: 8,
   /** Two words: the monotonic clock in milliseconds as a double, read before each tick. */
   NOW_MS: 10,
+  /** Changes when native code starts JavaScript and when it hands over to libuv. */
+  TURN: 12,
+  /** 1 once the running turn has lasted longer than its quota; the monitor's thread sets it. */
+  PREEMPT: 13,
+  /** 1 while the thread sleeps, or polls because it has nothing to do. */
+  ASLEEP: 14,
+  /** TypeScript writes the scheduling group that runs. */
+  GROUP: 15,
+  /** How long a turn may last before PREEMPT, in microseconds; 500 at first. */
+  QUOTA_US: 16,
 } as const;
 
 /** The upper half of an operation's user data. */

@@ -44,6 +44,7 @@ Loop* Loop::Start(Napi::Env env, Ring* ring, Napi::Function tick) {
   uv_unref(reinterpret_cast<uv_handle_t*>(&self->prepare_));
   uv_unref(reinterpret_cast<uv_handle_t*>(&self->idle_));
   napi_add_async_cleanup_hook(env, OnCleanup, self, &self->hook_);
+  self->monitored_ = monitor::Watch(ring->control());
   return self;
 }
 
@@ -79,8 +80,22 @@ bool Loop::LibuvHasWork() const {
   return next != queue || ring_->control()[kControlLibuvReady] != 0;
 }
 
+void Loop::BeginTurn() {
+  int32_t* control = ring_->control();
+  __atomic_store_n(control + kControlTurn, control[kControlTurn] + 1, __ATOMIC_RELAXED);
+  __atomic_store_n(control + kControlPreempt, 0, __ATOMIC_RELAXED);
+}
+
+void Loop::FallAsleep() { __atomic_store_n(ring_->control() + kControlAsleep, 1, __ATOMIC_RELAXED); }
+
+void Loop::WakeUp() {
+  __atomic_store_n(ring_->control() + kControlAsleep, 0, __ATOMIC_RELAXED);
+  monitor::Rouse();
+}
+
 // Runs JavaScript, then drains its microtasks. False when this environment is being stopped.
 bool Loop::Tick() {
+  BeginTurn();
   ring_->control()[kControlTicks]++;
   ring_->control()[kControlMore] = 0;
   const double now_ms = static_cast<double>(NowUs()) / 1000;
@@ -140,6 +155,7 @@ int Loop::Sleep(int timeout_ms) {
 
 void Loop::Run() {
   Napi::HandleScope scope(env_);
+  BeginTurn();
   while (!dead_) {
     if (HasWork() && !Tick()) return;
     const uint32_t unsubmitted = ring_->Unsubmitted();
@@ -151,10 +167,14 @@ void Loop::Run() {
     if (back_to_libuv || may_poll || HasWork()) {
       if (unsubmitted != 0 || ring_->NeedsEnter()) ring_->Enter(unsubmitted, 0, IORING_ENTER_GETEVENTS);
       if (back_to_libuv) break;
-      if (HasWork() || Poll(timeout_ms)) continue;
+      if (HasWork()) continue;
     }
-    if (Sleep(timeout_ms) == -ETIME) break;
+    FallAsleep();
+    const bool timed_out = !Poll(timeout_ms) && Sleep(timeout_ms) == -ETIME;
+    WakeUp();
+    if (timed_out) break;
   }
+  BeginTurn();
   // libuv's own poll, which follows, must not sleep.
   uv_idle_start(&idle_, OnIdle);
 }
@@ -166,6 +186,7 @@ void Loop::OnIdle(uv_idle_t* handle) { uv_idle_stop(handle); }
 void Loop::OnCleanup(napi_async_cleanup_hook_handle hook, void* data) {
   auto* self = static_cast<Loop*>(data);
   self->dead_ = true;
+  monitor::Unwatch(self->monitored_);
   uv_prepare_stop(&self->prepare_);
   uv_idle_stop(&self->idle_);
   self->ring_->Teardown();

@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "monitor.h"
 #include "ring.h"
 
 namespace sunstar {
@@ -41,10 +42,15 @@ class Loop {
   bool LibuvHasWork() const;
   bool Poll(int timeout_ms);
   int Sleep(int timeout_ms);
+  // What the monitor sees.
+  void BeginTurn();
+  void FallAsleep();
+  void WakeUp();
   bool Tick();
 
   napi_env env_ = nullptr;
   Ring* ring_ = nullptr;
+  monitor::Watched* monitored_ = nullptr;
   Napi::FunctionReference tick_;
   Napi::ObjectReference receiver_;
   Napi::Reference<Napi::Int32Array> watched_;

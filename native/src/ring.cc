@@ -80,6 +80,7 @@ int Ring::Map() {
   control_ = static_cast<int32_t*>(MapAnonymous(kControlWords * sizeof(int32_t)));
   descriptors_ = static_cast<uint8_t*>(MapAnonymous(descriptors_size_));
   if (control_ == nullptr || descriptors_ == nullptr) return -ENOMEM;
+  control_[kControlQuotaUs] = kDefaultQuotaUs;
 
   // Entry i of the queue is always entry i of the array: TypeScript never touches the indirection.
   uint32_t* array = Word(params_.sq_off.array);

@@ -28,8 +28,15 @@ enum ControlWord : uint32_t {
   kControlSleeps = 7,
   kControlEnters = 8,
   kControlNowMs = 10,        // two words: the monotonic clock as a double, read before each tick
-  kControlWords = 16,
+  kControlTurn = 12,         // incremented at each start of JavaScript by the loop, and when it hands over to libuv
+  kControlPreempt = 13,      // the running turn has used up its quota; cleared when the next one starts
+  kControlAsleep = 14,       // the thread sleeps, or polls because it has nothing to do
+  kControlGroup = 15,        // the scheduling group that runs, written by TypeScript
+  kControlQuotaUs = 16,      // how long a turn may last before kControlPreempt
+  kControlWords = 32,
 };
+
+constexpr int32_t kDefaultQuotaUs = 500;
 
 class Ring {
  public:

@@ -1,0 +1,202 @@
+#include "monitor.h"
+
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "ring.h"
+
+namespace sunstar::monitor {
+
+int32_t dormant = 0;
+
+struct Watched {
+  int32_t* control;
+  int32_t turn;
+  int64_t turn_since_ns;
+};
+
+namespace {
+
+constexpr int64_t kMinIntervalNs = 50'000;
+// How long every loop must have been quiet before the monitor stops looking.
+constexpr int64_t kDormantAfterNs = 100'000'000;
+// Without membarrier a loop that wakes in the same instant may be missed: look again this often.
+constexpr int64_t kUnfencedDormantNs = 100'000'000;
+constexpr unsigned long kTimerSlackNs = 10'000;
+
+struct State {
+  std::mutex life;  // held while the thread starts or ends; taken before `mutex`
+  pthread_t thread{};
+  bool running = false;
+  int32_t stop = 0;
+  std::mutex mutex;
+  std::vector<Watched*> watched;
+};
+
+// Never destroyed: exit() runs destructors while the thread may still look at it.
+State& state() {
+  static State* instance = new State();
+  return *instance;
+}
+
+int64_t NowNs() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
+}
+
+int32_t Load(const int32_t* word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+void Store(int32_t* word, int32_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
+
+// timeout_ns < 0 waits for ever.
+void FutexWait(int32_t* word, int32_t expected, int64_t timeout_ns) {
+  timespec limit{static_cast<time_t>(timeout_ns / 1'000'000'000), static_cast<long>(timeout_ns % 1'000'000'000)};
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? nullptr : &limit, nullptr, 0);
+}
+
+void FutexWake(int32_t* word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0); }
+
+// Every other thread of the process has executed a full barrier when this returns true.
+bool BarrierEverywhere() {
+  static const bool registered =
+      syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+  return registered && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+// True when the loop has done something since the last look, or is awake.
+bool Look(Watched& watched, int64_t now_ns) {
+  int32_t* control = watched.control;
+  const int32_t turn = Load(control + kControlTurn);
+  if (turn != watched.turn) {
+    watched.turn = turn;
+    watched.turn_since_ns = now_ns;
+    return true;
+  }
+  if (Load(control + kControlAsleep) != 0) {
+    watched.turn_since_ns = now_ns;
+    return false;
+  }
+  if (now_ns - watched.turn_since_ns >= int64_t{control[kControlQuotaUs]} * 1000) {
+    Store(control + kControlPreempt, 1);
+    // It was for the turn that has ended meanwhile.
+    if (Load(control + kControlTurn) != turn) Store(control + kControlPreempt, 0);
+  }
+  return true;
+}
+
+// Returns when a loop has woken up, or at the end.
+void GoDormant(State& self) {
+  __atomic_store_n(&dormant, 1, __ATOMIC_SEQ_CST);
+  const bool fenced = BarrierEverywhere();
+  {
+    std::lock_guard lock(self.mutex);
+    for (const Watched* watched : self.watched) {
+      if (Load(watched->control + kControlAsleep) == 0 || Load(watched->control + kControlTurn) != watched->turn) {
+        Store(&dormant, 0);
+        return;
+      }
+    }
+  }
+  // Whoever stops the thread sets `stop` first and clears `dormant` after.
+  if (Load(&self.stop) == 0) FutexWait(&dormant, 1, fenced ? -1 : kUnfencedDormantNs);
+  Store(&dormant, 0);
+}
+
+void SetUpThread() {
+  pthread_setname_np(pthread_self(), "sunstar-monitor");
+  prctl(PR_SET_TIMERSLACK, kTimerSlackNs);
+  // The thread that started this one may be pinned to the very core that is to be watched.
+  constexpr size_t kMaxCpus = 8192;
+  cpu_set_t* set = CPU_ALLOC(kMaxCpus);
+  if (set == nullptr) return;
+  const size_t size = CPU_ALLOC_SIZE(kMaxCpus);
+  if (sched_getaffinity(getpid(), size, set) == 0) sched_setaffinity(0, size, set);
+  CPU_FREE(set);
+}
+
+void* Main(void*) {
+  SetUpThread();
+  State& self = state();
+  int64_t active_ns = NowNs();
+  while (Load(&self.stop) == 0) {
+    int64_t interval_ns = kDormantAfterNs;
+    bool active = false;
+    {
+      std::lock_guard lock(self.mutex);
+      const int64_t now_ns = NowNs();
+      for (Watched* watched : self.watched) {
+        active = Look(*watched, now_ns) || active;
+        interval_ns = std::min(interval_ns, int64_t{watched->control[kControlQuotaUs]} * 500);
+      }
+      if (active) active_ns = now_ns;
+    }
+    if (!active && NowNs() - active_ns >= kDormantAfterNs) {
+      GoDormant(self);
+      continue;
+    }
+    FutexWait(&self.stop, 0, std::max(interval_ns, kMinIntervalNs));
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void WakeUp() {
+  if (__atomic_exchange_n(&dormant, 0, __ATOMIC_SEQ_CST) != 0) FutexWake(&dormant);
+}
+
+Watched* Watch(int32_t* control) {
+  State& self = state();
+  auto* watched = new Watched{control, Load(control + kControlTurn), NowNs()};
+  std::lock_guard life(self.life);
+  {
+    std::lock_guard lock(self.mutex);
+    self.watched.push_back(watched);
+  }
+  if (self.running) {
+    WakeUp();
+    return watched;
+  }
+  self.stop = 0;
+  // Signals are for Node's own threads.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  // Without the thread everything runs as before, except that no turn is told to end.
+  self.running = pthread_create(&self.thread, nullptr, Main, nullptr) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return watched;
+}
+
+void Unwatch(Watched* watched) {
+  State& self = state();
+  std::lock_guard life(self.life);
+  bool last = false;
+  {
+    std::lock_guard lock(self.mutex);
+    std::erase(self.watched, watched);
+    last = self.watched.empty();
+  }
+  delete watched;
+  if (!last || !self.running) return;
+  __atomic_store_n(&self.stop, 1, __ATOMIC_SEQ_CST);
+  FutexWake(&self.stop);
+  WakeUp();
+  // The addon may be unloaded together with the environment that goes away here.
+  pthread_join(self.thread, nullptr);
+  self.running = false;
+}
+
+}  // namespace sunstar::monitor

@@ -1,0 +1,27 @@
+// One thread that looks at every ring loop of the process from outside. A JavaScript thread cannot
+// look at a clock while a callback of its own runs, so somebody else must: the monitor raises
+// kControlPreempt once a turn has used up its quota.
+#pragma once
+
+#include <cstdint>
+
+namespace sunstar::monitor {
+
+struct Watched;
+
+// The thread starts with the first loop and has ended when Unwatch of the last one returns.
+// `control` must stay valid until Unwatch returns.
+Watched* Watch(int32_t* control);
+void Unwatch(Watched* watched);
+
+// The monitor sleeps for good while every loop is asleep. A loop calls Rouse when it wakes, after
+// it has cleared kControlAsleep.
+extern int32_t dormant;
+void WakeUp();
+inline void Rouse() {
+  // No barrier: the monitor makes one for all threads before it goes dormant (membarrier).
+  asm volatile("" ::: "memory");
+  if (__atomic_load_n(&dormant, __ATOMIC_RELAXED) != 0) [[unlikely]] WakeUp();
+}
+
+}  // namespace sunstar::monitor
