@@ -158,7 +158,7 @@ export const CONTROL = {
   TICKS: 6,
   SLEEPS: 7,
   ENTERS: 8,
-  /** Two words: the monotonic clock in milliseconds as a double, read before each tick. */
+  /** Two words: the monotonic clock in milliseconds as a double, read when a turn begins (see TURN). */
   NOW_MS: 10,
   /** Changes when native code starts JavaScript and when it hands over to libuv. */
   TURN: 12,

@@ -82,7 +82,9 @@ bool Loop::LibuvHasWork() const {
 
 void Loop::BeginTurn() {
   int32_t* control = ring_->control();
-  __atomic_store_n(control + kControlTurn, control[kControlTurn] + 1, __ATOMIC_RELAXED);
+  const double now_ms = static_cast<double>(NowUs()) / 1000;
+  memcpy(control + kControlNowMs, &now_ms, sizeof now_ms);
+  __atomic_store_n(control + kControlTurn, control[kControlTurn] + 1, __ATOMIC_RELEASE);
   __atomic_store_n(control + kControlPreempt, 0, __ATOMIC_RELAXED);
 }
 
@@ -98,8 +100,6 @@ bool Loop::Tick() {
   BeginTurn();
   ring_->control()[kControlTicks]++;
   ring_->control()[kControlMore] = 0;
-  const double now_ms = static_cast<double>(NowUs()) / 1000;
-  memcpy(ring_->control() + kControlNowMs, &now_ms, sizeof now_ms);
   napi_value result = nullptr;
   const napi_status status =
       napi_make_callback(env_, context_, receiver_.Value(), tick_.Value(), 0, nullptr, &result);

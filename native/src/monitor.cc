@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <mutex>
 #include <vector>
 
@@ -23,17 +24,21 @@ int32_t dormant = 0;
 struct Watched {
   int32_t* control;
   int32_t turn;
-  int64_t turn_since_ns;
 };
 
 namespace {
 
 constexpr int64_t kMinIntervalNs = 50'000;
-// How long every loop must have been quiet before the monitor stops looking.
-constexpr int64_t kDormantAfterNs = 100'000'000;
+// A look costs microseconds. When no turn has used up half of its quota for this long, …
+constexpr int64_t kCalmAfterNs = 50'000'000;
+// … the monitor looks once in so many quotas: the first long turn is told late, the next in time.
+constexpr int64_t kCalmQuotas = 4;
+// How long every loop must have slept before the monitor stops looking.
+constexpr int64_t kDormantAfterNs = 5'000'000;
 // Without membarrier a loop that wakes in the same instant may be missed: look again this often.
 constexpr int64_t kUnfencedDormantNs = 100'000'000;
 constexpr unsigned long kTimerSlackNs = 10'000;
+constexpr uint64_t kSliceNs = 100'000;
 
 struct State {
   std::mutex life;  // held while the thread starts or ends; taken before `mutex`
@@ -74,25 +79,40 @@ bool BarrierEverywhere() {
   return registered && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
-// True when the loop has done something since the last look, or is awake.
-bool Look(Watched& watched, int64_t now_ns) {
+struct Pace {
+  bool active = false;  // a loop is awake, or has been since the last look
+  bool calm = true;     // no turn has used up half of its quota
+  int64_t wait_ns = kDormantAfterNs;
+};
+
+// When the running turn began.
+int64_t TurnBeganNs(const int32_t* control) {
+  double began_ms = 0;
+  memcpy(&began_ms, control + kControlNowMs, sizeof began_ms);
+  return static_cast<int64_t>(began_ms * 1e6);
+}
+
+void Look(Watched& watched, int64_t now_ns, bool calm, Pace& pace) {
   int32_t* control = watched.control;
+  const int64_t quota_ns = int64_t{control[kControlQuotaUs]} * 1000;
+  pace.wait_ns = std::min(pace.wait_ns, calm ? kCalmQuotas * quota_ns : quota_ns);
   const int32_t turn = Load(control + kControlTurn);
+  const bool asleep = Load(control + kControlAsleep) != 0;
   if (turn != watched.turn) {
     watched.turn = turn;
-    watched.turn_since_ns = now_ns;
-    return true;
+    pace.active = true;
   }
-  if (Load(control + kControlAsleep) != 0) {
-    watched.turn_since_ns = now_ns;
-    return false;
+  if (asleep) return;
+  pace.active = true;
+  const int64_t age_ns = now_ns - TurnBeganNs(control);
+  if (age_ns >= quota_ns / 2) pace.calm = false;
+  if (age_ns < quota_ns - quota_ns / 8) {
+    if (!calm) pace.wait_ns = std::min(pace.wait_ns, std::max(quota_ns - age_ns, quota_ns / 2));
+    return;
   }
-  if (now_ns - watched.turn_since_ns >= int64_t{control[kControlQuotaUs]} * 1000) {
-    Store(control + kControlPreempt, 1);
-    // It was for the turn that has ended meanwhile.
-    if (Load(control + kControlTurn) != turn) Store(control + kControlPreempt, 0);
-  }
-  return true;
+  Store(control + kControlPreempt, 1);
+  // It was for a turn that has ended meanwhile.
+  if (Load(control + kControlTurn) != turn) Store(control + kControlPreempt, 0);
 }
 
 // Returns when a loop has woken up, or at the end.
@@ -113,9 +133,27 @@ void GoDormant(State& self) {
   Store(&dormant, 0);
 }
 
+// The kernel's struct sched_attr, which glibc 2.36 does not have.
+struct SchedulingAttributes {
+  uint32_t size;
+  uint32_t policy;
+  uint64_t flags;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t runtime_ns;
+  uint64_t deadline_ns;
+  uint64_t period_ns;
+};
+
 void SetUpThread() {
   pthread_setname_np(pthread_self(), "sunstar-monitor");
   prctl(PR_SET_TIMERSLACK, kTimerSlackNs);
+  // From Linux 6.12 a thread that asks for a short slice gets it sooner; older kernels ignore it.
+  SchedulingAttributes attributes{};
+  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) == 0) {
+    attributes.runtime_ns = kSliceNs;
+    syscall(SYS_sched_setattr, 0, &attributes, 0);
+  }
   // The thread that started this one may be pinned to the very core that is to be watched.
   constexpr size_t kMaxCpus = 8192;
   cpu_set_t* set = CPU_ALLOC(kMaxCpus);
@@ -129,23 +167,22 @@ void* Main(void*) {
   SetUpThread();
   State& self = state();
   int64_t active_ns = NowNs();
+  int64_t long_turn_ns = active_ns;
   while (Load(&self.stop) == 0) {
-    int64_t interval_ns = kDormantAfterNs;
-    bool active = false;
+    Pace pace;
+    const int64_t now_ns = NowNs();
     {
       std::lock_guard lock(self.mutex);
-      const int64_t now_ns = NowNs();
-      for (Watched* watched : self.watched) {
-        active = Look(*watched, now_ns) || active;
-        interval_ns = std::min(interval_ns, int64_t{watched->control[kControlQuotaUs]} * 500);
-      }
-      if (active) active_ns = now_ns;
+      const bool calm = now_ns - long_turn_ns >= kCalmAfterNs;
+      for (Watched* watched : self.watched) Look(*watched, now_ns, calm, pace);
     }
-    if (!active && NowNs() - active_ns >= kDormantAfterNs) {
+    if (pace.active) active_ns = now_ns;
+    if (!pace.calm) long_turn_ns = now_ns;
+    if (now_ns - active_ns >= kDormantAfterNs) {
       GoDormant(self);
-      continue;
+    } else {
+      FutexWait(&self.stop, 0, std::max(pace.wait_ns, kMinIntervalNs));
     }
-    FutexWait(&self.stop, 0, std::max(interval_ns, kMinIntervalNs));
   }
   return nullptr;
 }
@@ -158,7 +195,7 @@ void WakeUp() {
 
 Watched* Watch(int32_t* control) {
   State& self = state();
-  auto* watched = new Watched{control, Load(control + kControlTurn), NowNs()};
+  auto* watched = new Watched{control, Load(control + kControlTurn)};
   std::lock_guard life(self.life);
   {
     std::lock_guard lock(self.mutex);

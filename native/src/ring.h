@@ -27,7 +27,7 @@ enum ControlWord : uint32_t {
   kControlTicks = 6,         // statistics, wrapping
   kControlSleeps = 7,
   kControlEnters = 8,
-  kControlNowMs = 10,        // two words: the monotonic clock as a double, read before each tick
+  kControlNowMs = 10,        // two words: the monotonic clock as a double, read when a turn begins
   kControlTurn = 12,         // incremented at each start of JavaScript by the loop, and when it hands over to libuv
   kControlPreempt = 13,      // the running turn has used up its quota; cleared when the next one starts
   kControlAsleep = 14,       // the thread sleeps, or polls because it has nothing to do
