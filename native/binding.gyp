@@ -13,7 +13,9 @@
         "src/monitor.cc",
         "src/ring.cc",
         "src/ring_binding.cc",
-        "src/socket.cc"
+        "src/socket.cc",
+        "src/zerocopy.cc",
+        "src/zerocopy_drain.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],

@@ -63,6 +63,8 @@ export interface RingDescription {
   readonly control: ArrayBuffer;
   /** One bit for each descriptor number that this thread owns and that teardown closes. */
   readonly descriptors: ArrayBuffer;
+  /** One bit for each of them with zero-copy sends whose memory the kernel may still read. */
+  readonly zeroCopy: ArrayBuffer;
 }
 
 /** An address of a socket. */
@@ -122,6 +124,17 @@ export interface Native {
   readonly setNoDelay: (fd: number, on: boolean) => number;
   /** Has close() wait up to so many seconds for unsent data; 0 resets the connection, negative is the default. */
   readonly setLinger: (fd: number, seconds: number) => number;
+  /**
+   * Takes notifications of `MSG_ZEROCOPY` from a socket's error queue: three words each, first and last number of
+   * the sends and a code (1: the kernel copied). Returns how many; as many as fit means that there may be more.
+   */
+  readonly readZeroCopyNotifications: (fd: number, ranges: Uint32Array) => number;
+  /** Resets a connection but keeps its descriptor, with whatever notifications are still to come. */
+  readonly disconnect: (fd: number) => number;
+  /** Ends both directions of a socket, the output after what is waiting. */
+  readonly shutDown: (fd: number) => number;
+  /** How many bytes the processes of this user may lock in memory together; −1 is any number. */
+  readonly lockedMemoryLimit: () => number;
   /** The CPUs that the calling thread may run on, in order. */
   readonly allowedCpus: () => number[] | number;
   /** Lets the calling thread run on these CPUs only. */

@@ -1,5 +1,7 @@
 #include "ring.h"
 
+#include "zerocopy_drain.h"
+
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -79,7 +81,8 @@ int Ring::Map() {
   descriptors_size_ = (DescriptorLimit() + 7) / 8;
   control_ = static_cast<int32_t*>(MapAnonymous(kControlWords * sizeof(int32_t)));
   descriptors_ = static_cast<uint8_t*>(MapAnonymous(descriptors_size_));
-  if (control_ == nullptr || descriptors_ == nullptr) return -ENOMEM;
+  zero_copy_ = static_cast<uint8_t*>(MapAnonymous(descriptors_size_));
+  if (control_ == nullptr || descriptors_ == nullptr || zero_copy_ == nullptr) return -ENOMEM;
   control_[kControlQuotaUs] = kDefaultQuotaUs;
 
   // Entry i of the queue is always entry i of the array: TypeScript never touches the indirection.
@@ -211,14 +214,18 @@ void Ring::Teardown() {
   if (fd_ < 0) return;
   OwnUnsubmittedCloses();
   auto ended = static_cast<uint32_t>(control_[kControlFinals]) + DiscardCompletions();
+  ZeroCopyDrain drain(zero_copy_, descriptors_size_);
+  bool is_draining = drain.Continue();
   int silent_rounds = 0;
-  while (submitted_ != ended) {
+  while (submitted_ != ended || is_draining) {
     CancelAll();
     ended += DiscardCompletions();
-    if (submitted_ == ended) break;
-    // Nothing may be freed that the kernel can still write to: this waits as long as it takes.
-    const int result = EnterAndWait(0, kTeardownRoundMs);
+    is_draining = is_draining && drain.Continue();
+    if (submitted_ == ended && !is_draining) break;
+    // Nothing may be freed that the kernel can still use: this waits as long as it takes.
+    const int result = EnterAndWait(0, is_draining ? ZeroCopyDrain::kRoundMs : kTeardownRoundMs);
     ended += DiscardCompletions();
+    if (is_draining) continue;
     if (result == -ETIME && ++silent_rounds == kSilentRoundsBeforeWarning) {
       fprintf(stderr, "sunstar: a thread cannot end yet: the kernel has not finished %u of its operations\n",
               submitted_ - ended);
@@ -231,6 +238,7 @@ void Ring::Teardown() {
   munmap(memory_, memory_size_);
   munmap(control_, kControlWords * sizeof(int32_t));
   munmap(descriptors_, descriptors_size_);
+  munmap(zero_copy_, descriptors_size_);
   for (auto& [group, ring] : buffer_rings_) munmap(ring.memory, ring.size);
   buffer_rings_.clear();
 }

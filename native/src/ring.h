@@ -69,6 +69,7 @@ class Ring {
   int32_t* control() const { return control_; }
   uint8_t* descriptors() const { return descriptors_; }
   size_t descriptors_size() const { return descriptors_size_; }
+  uint8_t* zero_copy() const { return zero_copy_; }
 
  private:
   struct BufferRing {
@@ -92,6 +93,7 @@ class Ring {
   int32_t* control_ = nullptr;
   uint8_t* descriptors_ = nullptr;  // one bit for each descriptor number that this thread owns
   size_t descriptors_size_ = 0;
+  uint8_t* zero_copy_ = nullptr;  // one bit for each of them whose zero-copy sends the kernel may still read
   uint32_t submitted_ = 0;  // wraps, like the finals it is compared with
   std::map<uint16_t, BufferRing> buffer_rings_;
 };

@@ -110,6 +110,7 @@ Napi::Value CreateRing(const Napi::CallbackInfo& info) {
   result["entries"] = Napi::ArrayBuffer::New(env, ring->entries(), ring->entries_size());
   result["control"] = Napi::ArrayBuffer::New(env, ring->control(), kControlWords * sizeof(int32_t));
   result["descriptors"] = Napi::ArrayBuffer::New(env, ring->descriptors(), ring->descriptors_size());
+  result["zeroCopy"] = Napi::ArrayBuffer::New(env, ring->zero_copy(), ring->descriptors_size());
   return result;
 }
 

@@ -33,6 +33,8 @@ const IGNORE_RESULT: Completion = { complete() {} };
 export class Reactor implements Disposable {
   /** The descriptors that this thread closes when it ends. */
   readonly descriptors: Descriptors;
+  /** Those of them with zero-copy sends in flight: the end of the thread waits for, or disconnects, their peers. */
+  readonly zeroCopy: Descriptors;
   /** The native ring: for registrations (buffers) by the packages above. */
   readonly ring: Ring;
   /** The ring's own descriptor: where other shards post their wake-ups. */
@@ -79,6 +81,7 @@ export class Reactor implements Disposable {
     this.#clock = new Float64Array(description.control, CONTROL.NOW_MS * 4, 1);
     this.#descriptorBits = new Uint8Array(description.descriptors);
     this.descriptors = new Descriptors(this.#descriptorBits);
+    this.zeroCopy = new Descriptors(new Uint8Array(description.zeroCopy));
     this.#sqMask = description.sqEntries - 1;
     this.#cqMask = description.cqEntries - 1;
     this.#sqHeadAt = description.sqHead;
