@@ -9,7 +9,7 @@ export {
 } from './errors.js';
 export type { Logger, LogOption } from './log.js';
 export * from './memory/index.js';
-export { allowedCpus, type Placement } from './placement.js';
+export * from './placement/index.js';
 export * from './reactor/index.js';
 export { Runtime } from './runtime.js';
 export type { RuntimeOptions } from './runtime-options.js';

@@ -1,9 +1,9 @@
-import { availableParallelism, totalmem } from 'node:os';
+import { totalmem } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { arenaSize } from './attach.js';
 import { SunstarError } from './errors.js';
 import type { LogOption } from './log.js';
-import { allowedCpus, defaultShardCount, type Placement, placeShards } from './placement.js';
+import { type Placed, type Placement, placeShards } from './placement/index.js';
 import type { ShardCrashedError } from './shard-handle.js';
 import { parseSize } from './size.js';
 import { fullLimits, type MeshLimits } from './smp/options.js';
@@ -12,16 +12,18 @@ import { fullLimits, type MeshLimits } from './smp/options.js';
 export interface RuntimeOptions {
   /** The module whose default export runs on every shard, as a URL or a path. */
   readonly entry: URL | string;
-  /** How many shards, 1 to 1024. @default one for each CPU that this process may use, within its CPU quota */
+  /** How many shards, 1 to 1024. @default one for each CPU of `cpus`, within the CPU quota (rounded down, at least 1) */
   readonly shards?: number;
   /**
    * The arenas of all shards together, in bytes or as text; split evenly, at most 4 GiB − 4 KiB each. Pages
    * count only once they are used. @default half of what this process may use
    */
   readonly memory?: number | string;
-  /** Where the shards run. @default 'pinned' */
+  /** Where the shards run. @default 'max-spread'; when overprovisioned 'unbound', with `cpus` 'fenced' */
   readonly placement?: Placement;
-  /** Other programs share these CPUs: never poll when idle. @default true with more shards than CPUs */
+  /** The CPUs that shards may use: numbers, or a list such as `'0-3,8'`. @default all that the process may use */
+  readonly cpus?: readonly number[] | string;
+  /** Other work shares the shards' CPUs: no pinning, no polling. @default true with more shards than CPUs, or a CPU quota */
   readonly overprovisioned?: boolean;
   /** How long an idle shard looks for work before it sleeps, in microseconds. @default 200, 0 when overprovisioned */
   readonly idlePollUs?: number;
@@ -44,7 +46,7 @@ export interface ResolvedOptions {
   readonly entry: string;
   readonly shardCount: number;
   readonly arenaBytes: number;
-  readonly cpus: readonly (readonly number[] | undefined)[];
+  readonly placed: Placed;
   readonly idlePollUs: number;
   readonly mesh: MeshLimits;
   readonly data: unknown;
@@ -54,7 +56,6 @@ export interface ResolvedOptions {
   readonly stopTimeoutMs: number;
 }
 
-const MAX_SHARDS = 1024;
 const IDLE_POLL_US = 200;
 
 function invalid(message: string): SunstarError {
@@ -63,15 +64,9 @@ function invalid(message: string): SunstarError {
 
 /** Checks options and fills in what is missing. */
 export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
-  const shardCount = options.shards ?? defaultShardCount();
-  if (!Number.isInteger(shardCount) || shardCount < 1 || shardCount > MAX_SHARDS) {
-    throw invalid(`\`shards\` is ${shardCount}; give a whole number from 1 to ${MAX_SHARDS}.`);
-  }
-  const placement = options.placement ?? 'pinned';
-  if (typeof placement !== 'string') checkCpuLists(placement, shardCount);
-  const idlePollUs =
-    options.idlePollUs ??
-    ((options.overprovisioned ?? shardCount > availableParallelism()) ? 0 : IDLE_POLL_US);
+  const placed = placeShards(options);
+  const { shardCount } = placed;
+  const idlePollUs = options.idlePollUs ?? (placed.overprovisioned ? 0 : IDLE_POLL_US);
   if (!Number.isInteger(idlePollUs) || idlePollUs < 0 || idlePollUs > 1_000_000) {
     throw invalid(`\`idlePollUs\` is ${idlePollUs}; give 0 to 1000000 microseconds.`);
   }
@@ -79,7 +74,7 @@ export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
     entry: entryUrl(options.entry),
     shardCount,
     arenaBytes: arenaSize(Math.floor(totalBytes(options.memory) / shardCount)),
-    cpus: placeShards(placement, shardCount),
+    placed,
     idlePollUs,
     mesh: fullLimits(options.mesh ?? {}),
     data: options.data,
@@ -102,23 +97,6 @@ function timeout(name: string, value: number): number {
   if (!(value > 0) || value > 2 ** 31 - 1)
     throw invalid(`\`${name}\` is ${value}; give 1 to 2147483647 milliseconds.`);
   return value;
-}
-
-function checkCpuLists(lists: readonly (readonly number[])[], shardCount: number): void {
-  if (lists.length !== shardCount) {
-    throw invalid(
-      `\`placement\` lists ${lists.length} shards, but ${shardCount} start. Give one list for each.`,
-    );
-  }
-  const allowed = new Set(allowedCpus());
-  for (const [shard, cpus] of lists.entries()) {
-    const wrong = cpus.filter((cpu) => !allowed.has(cpu));
-    if (cpus.length === 0 || wrong.length > 0) {
-      throw invalid(
-        `\`placement\` puts shard ${shard} on CPUs [${cpus.join(', ')}]; this process may use [${[...allowed].join(', ')}].`,
-      );
-    }
-  }
 }
 
 /** The `file:` URL of an entry given as a URL or a path. */

@@ -20,6 +20,8 @@ export class Runtime implements AsyncDisposable {
   readonly shardCount: number;
   /** Arena of each shard in bytes. */
   readonly memoryPerShardBytes: number;
+  /** The CPUs that each shard is bound to; undefined for one that is not bound. */
+  readonly placement: readonly (readonly number[] | undefined)[];
   /**
    * Settles when all shards have ended: resolves after {@link stop}, rejects with the
    * {@link ShardCrashedError} of a crash that stopped the runtime.
@@ -34,9 +36,10 @@ export class Runtime implements AsyncDisposable {
 
   private constructor(options: RuntimeOptions) {
     this.#options = resolveOptions(options);
-    const { shardCount, arenaBytes, cpus, idlePollUs, mesh, log, data, entry } = this.#options;
+    const { shardCount, arenaBytes, placed, idlePollUs, mesh, log, data, entry } = this.#options;
     this.shardCount = shardCount;
     this.memoryPerShardBytes = arenaBytes;
+    this.placement = placed.cpus;
     this.finished = new Promise((resolve, reject) => {
       this.#finish = (error) => (error === undefined ? resolve() : reject(error));
     });
@@ -50,7 +53,18 @@ export class Runtime implements AsyncDisposable {
     this.#shards = arenas.map(
       (_, shardId) =>
         new ShardHandle(
-          { shardId, shardCount, control, arenas, cpus: cpus[shardId], entry, data, idlePollUs, mesh, log },
+          {
+            shardId,
+            shardCount,
+            control,
+            arenas,
+            cpus: placed.cpus[shardId],
+            entry,
+            data,
+            idlePollUs,
+            mesh,
+            log,
+          },
           (error) => this.#onCrash(error),
         ),
     );
@@ -72,9 +86,11 @@ export class Runtime implements AsyncDisposable {
         await Promise.all(runtime.#shards.map((shard) => shard.reach('started')));
       });
     } catch (error) {
+      // A crash of one shard stops the others before they have started: the crash is what went wrong. One that comes
+      // later is a consequence of the stop.
+      const crash = runtime.#crash;
       await runtime.stop().catch(() => {});
-      // A crash of one shard stops the others before they have started: the crash is what went wrong.
-      throw runtime.#crash ?? error;
+      throw crash ?? error;
     }
     return runtime;
   }
