@@ -62,6 +62,11 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
     return this.#transport.sendSide.pendingBytes;
   }
 
+  /** Whether more than `outputHighWaterBytes` was waiting at a flush: {@link Receiver.onDrain} follows. */
+  get isAboveHighWater(): boolean {
+    return this.#transport.sendSide.isAboveHighWater;
+  }
+
   /** The peer's address; undefined when it was gone before it was accepted. */
   get remoteAddress(): string | undefined {
     return this.#remote?.address;

@@ -77,7 +77,7 @@ export class ReceivePool implements BlockOwner {
     this.#memory = memory;
     this.#host = host;
     this.#shift = 31 - Math.clz32(bufferBytes);
-    this.#base = memory.allocate(bufferBytes * bufferCount);
+    this.#base = memory.allocatePermanent(bufferBytes * bufferCount);
     this.#isOut = new Uint8Array(bufferCount).fill(1);
     let ring: ArrayBuffer;
     try {

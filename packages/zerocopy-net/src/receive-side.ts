@@ -87,7 +87,8 @@ export class ReceiveSide implements Completion, BufferWaiter {
 
   /** Ends the input as the owner sees it, after what is held: part of an orderly stop. */
   stop(): void {
-    if (this.#stopped || this.#peerEnded) return;
+    // While it closes, input is only awaited for the peer's FIN.
+    if (this.#stopped || this.#peerEnded || this.#transport.state !== TransportState.Open) return;
     this.#stopped = true;
     this.#paused = false;
     this.cancel();

@@ -52,6 +52,11 @@ export class SendSide implements Completion {
     return this.#inFlight.sizeBytes + this.output.sizeBytes;
   }
 
+  /** More than `outputHighWaterBytes` was waiting: onDrain will tell when less than half of it is. */
+  get isAboveHighWater(): boolean {
+    return this.#aboveHighWater;
+  }
+
   /** Something of this side is in the kernel's hands. */
   get isBusy(): boolean {
     return this.#isSending || this.#ending === Ending.InFlight;

@@ -15,6 +15,8 @@ const HALF_LIFE_MS = 60_000;
 export class LargeAllocations {
   /** How many there were at or above the threshold. */
   count = 0;
+  /** Notices nothing while it is true. */
+  isMuted = false;
   readonly #warn: (warning: SunstarError) => void;
   readonly #nowMs: () => number;
   #baseBytes = 0;
@@ -46,6 +48,7 @@ export class LargeAllocations {
 
   /** Looks at an allocation of at least {@link baseBytes}. */
   notice(sizeBytes: number, group: string): void {
+    if (this.isMuted) return;
     const threshold = this.thresholdBytes;
     if (sizeBytes < threshold) return;
     this.count++;

@@ -90,6 +90,20 @@ export class ShardMemory {
     return offset;
   }
 
+  /**
+   * As {@link allocate}, for a block that is taken once and kept, such as a pool of buffers: without the warning
+   * of large blocks.
+   */
+  allocatePermanent(sizeBytes: number): number {
+    const { large } = this.#allocator;
+    large.isMuted = true;
+    try {
+      return this.allocate(sizeBytes);
+    } finally {
+      large.isMuted = false;
+    }
+  }
+
   /** As {@link allocate}, but returns −1 when there is no memory. */
   tryAllocate(sizeBytes: number): number {
     const magazines = this.#magazines;
