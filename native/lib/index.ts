@@ -88,8 +88,8 @@ export interface Native {
   readonly addressOf: (bytes: Uint8Array) => number;
   /** A non-shared ArrayBuffer over the memory of a view, which it does not keep alive. */
   readonly aliasOf: (bytes: Uint8Array) => ArrayBuffer;
-  /** Asks the kernel to back page-aligned memory with huge pages. */
-  readonly adviseHugePages: (bytes: Uint8Array) => number;
+  /** Asks the kernel to back page-aligned memory with huge pages, or not to. */
+  readonly adviseHugePages: (bytes: Uint8Array, wanted: boolean) => number;
   /** What O_DIRECT needs on an open file; undefined where kernel or file system do not tell (before Linux 6.1). */
   readonly directIoAlignment: (fd: number) => DirectIoAlignment | undefined | number;
   /** Takes the exclusive advisory lock of an open file, or fails at once with `EWOULDBLOCK`. */

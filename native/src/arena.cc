@@ -39,10 +39,10 @@ Napi::Value AliasOf(const Napi::CallbackInfo& info) {
   return Napi::ArrayBuffer::New(info.Env(), range.data, range.size);
 }
 
-// adviseHugePages(bytes: Uint8Array): 0 or a negative error number
+// adviseHugePages(bytes: Uint8Array, wanted: boolean): 0 or a negative error number
 Napi::Value AdviseHugePages(const Napi::CallbackInfo& info) {
   const Range range = RangeOf(info[0]);
-  const int result = madvise(range.data, range.size, MADV_HUGEPAGE);
+  const int result = madvise(range.data, range.size, info[1].ToBoolean() ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   return Napi::Number::New(info.Env(), result == 0 ? 0 : -errno);
 }
 

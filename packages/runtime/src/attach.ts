@@ -1,5 +1,5 @@
 import { type LogOption, shardLogger } from './log.js';
-import { createArena, MAX_ARENA_BYTES, PAGE_BYTES, ShardMemory } from './memory/index.js';
+import { createArena, type HugePages, MAX_ARENA_BYTES, PAGE_BYTES, ShardMemory } from './memory/index.js';
 import { Reactor } from './reactor/index.js';
 import { findCurrentShard, Shard, setCurrentShard } from './shard.js';
 import { parseSize } from './size.js';
@@ -9,6 +9,8 @@ import { createControlBlock, Mesh } from './smp/index.js';
 export interface AttachOptions {
   /** Size of the arena, in bytes or as text; pages count only once they are used. @default '256MiB' */
   readonly memory?: number | string;
+  /** Whether huge pages back the arena. @default 'auto' */
+  readonly hugePages?: HugePages;
   /** How long the thread looks for work before it sleeps, in microseconds. @default 0 */
   readonly idlePollUs?: number;
   /** Level or logger. @default 'warn' */
@@ -27,7 +29,9 @@ export interface AttachOptions {
 export function attach(options: AttachOptions = {}): Shard {
   const existing = findCurrentShard();
   if (existing !== undefined) return existing;
-  const arena = createArena(arenaSize(parseSize(options.memory ?? '256MiB')));
+  const arena = createArena(arenaSize(parseSize(options.memory ?? '256MiB')), {
+    hugePages: options.hugePages ?? 'auto',
+  });
   const memory = new ShardMemory(arena);
   const reactor = new Reactor({ idlePollUs: options.idlePollUs ?? 0 });
   const mesh = new Mesh({

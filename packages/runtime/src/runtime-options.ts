@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { arenaSize } from './attach.js';
 import { SunstarError } from './errors.js';
 import type { LogOption } from './log.js';
+import { checkHugePages, type HugePages } from './memory/index.js';
 import { type Placed, type Placement, placeShards } from './placement/index.js';
 import type { ShardCrashedError } from './shard-handle.js';
 import { parseSize } from './size.js';
@@ -15,10 +16,12 @@ export interface RuntimeOptions {
   /** How many shards, 1 to 1024. @default one for each CPU of `cpus`, within the CPU quota (rounded down, at least 1) */
   readonly shards?: number;
   /**
-   * The arenas of all shards together, in bytes or as text; split evenly, at most 4 GiB − 4 KiB each. Pages
-   * count only once they are used. @default half of what this process may use
+   * The arenas of all shards together, in bytes or as text; split evenly, each at most {@link MAX_ARENA_BYTES}.
+   * Pages count only once they are used. @default half of what this process may use
    */
   readonly memory?: number | string;
+  /** Whether huge pages back the arenas. @default 'auto' */
+  readonly hugePages?: HugePages;
   /** Where the shards run. @default 'max-spread'; when overprovisioned 'unbound', with `cpus` 'fenced' */
   readonly placement?: Placement;
   /** The CPUs that shards may use: numbers, or a list such as `'0-3,8'`. @default all that the process may use */
@@ -46,6 +49,7 @@ export interface ResolvedOptions {
   readonly entry: string;
   readonly shardCount: number;
   readonly arenaBytes: number;
+  readonly hugePages: HugePages;
   readonly placed: Placed;
   readonly idlePollUs: number;
   readonly mesh: MeshLimits;
@@ -74,6 +78,7 @@ export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
     entry: entryUrl(options.entry),
     shardCount,
     arenaBytes: arenaSize(Math.floor(totalBytes(options.memory) / shardCount)),
+    hugePages: checkHugePages(options.hugePages ?? 'auto'),
     placed,
     idlePollUs,
     mesh: fullLimits(options.mesh ?? {}),

@@ -48,7 +48,7 @@ export class Runtime implements AsyncDisposable {
     const control = createControlBlock(shardCount);
     const arenas = Array.from(
       { length: shardCount },
-      () => createArena(arenaBytes).shared as SharedArrayBuffer,
+      () => createArena(arenaBytes, { hugePages: this.#options.hugePages }).shared as SharedArrayBuffer,
     );
     this.#shards = arenas.map(
       (_, shardId) =>

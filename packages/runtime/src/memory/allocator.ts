@@ -13,6 +13,7 @@ import type { FullMemoryOptions } from './memory-options.js';
 import { memoryReport } from './memory-report.js';
 import { OutOfMemoryReports, outOfMemory } from './out-of-memory.js';
 import { Reclaimers } from './reclaimers.js';
+import { invalidFree, invalidOffset } from './rejections.js';
 import { checkSize, MAX_CACHED_BYTES, orderFor } from './size-classes.js';
 
 // Local on purpose, see shard-memory.ts.
@@ -49,8 +50,8 @@ export class Allocator {
     this.arena = arena;
     this.options = options;
     this.debug = debug;
-    this.blocks = new BlockStore(arena.sizeBytes, debug === null);
     this.own = new Account('', this.newLiveMap(), Number.POSITIVE_INFINITY);
+    this.blocks = new BlockStore(arena.sizeBytes, debug === null, this.own.live);
     this.large = new LargeAllocations(
       options.largeAllocationBytes,
       (warning) => this.warn(warning),
@@ -82,6 +83,7 @@ export class Allocator {
 
   /** With somebody who wants to see every allocation, none takes the short way. */
   #chooseWay(): void {
+    this.blocks.spare.settle();
     const everyone = this.debug !== null || this.#profile !== null;
     this.blocks.magazines.limitBytes = everyone ? 0 : MAX_CACHED_BYTES;
   }
@@ -343,11 +345,7 @@ export class Allocator {
   liveGranule(offset: number): number {
     const granule = this.granuleOf(offset);
     if (granule >= 0 && this.ownerOf(granule) !== null) return granule;
-    throw new SunstarError(
-      'SUNSTAR_INVALID_OFFSET',
-      `No live block starts at offset ${offset}: it was freed, or it is not what an allocation returned.` +
-        (this.debug?.history(offset) ?? ''),
-    );
+    throw invalidOffset(offset, this.debug);
   }
 
   /** The granule that starts at an offset, −1 when there is none: offsets beyond 2^32 included. */
@@ -358,6 +356,7 @@ export class Allocator {
 
   /** Whose live block starts at a granule; null when none does. */
   ownerOf(granule: number): Account | null {
+    this.blocks.spare.settle();
     if (this.own.live.has(granule)) return this.own;
     const mark = this.marks.get(granule);
     if (mark !== undefined) return mark.account;
@@ -383,14 +382,7 @@ export class Allocator {
 
   #rejectFree(offset: number, owner: Account | null): never {
     const lent = this.marks.get(this.granuleOf(offset))?.lent === true;
-    const why = lent
-      ? `The block at offset ${offset} is with another shard, which frees it.`
-      : owner !== null
-        ? `The block at offset ${offset} belongs to ${owner.isGroup ? `the group '${owner.name}'` : 'no group'}: ` +
-          'free it there, or with the free() of the shard’s memory.'
-        : `No live block starts at offset ${offset}: it was freed already, or it is not what an allocation of this shard ` +
-          `returned.${this.debug?.history(offset) ?? ' SUNSTAR_DEBUG=1 shows who freed it.'}`;
-    throw new SunstarError('SUNSTAR_INVALID_FREE', why);
+    throw invalidFree(offset, lent, owner, this.debug);
   }
 }
 

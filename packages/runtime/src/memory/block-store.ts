@@ -1,8 +1,10 @@
+import type { LiveMap } from './live-map.js';
 import { MAX_MAGAZINE_BLOCKS, Magazines } from './magazines.js';
 import type { Space } from './memory-stats.js';
 import { PageAllocator } from './page-allocator.js';
 import { MAX_CACHED_BYTES, orderFor, PAGE_BYTES, SizeClasses } from './size-classes.js';
 import { SpanPools } from './span-pools.js';
+import { SpareBlock } from './spare-block.js';
 
 /** A magazine caches at most this much, … */
 const MAX_MAGAZINE_BYTES = 1024 * 1024;
@@ -47,6 +49,7 @@ export class BlockStore {
   readonly pages: PageAllocator;
   readonly pools: SpanPools;
   readonly magazines: Magazines;
+  readonly spare: SpareBlock;
   /** Class of the block that starts on a page, or of the span that covers it. */
   readonly classOfPage: Uint8Array;
   /** Bytes of the largest block there can ever be. */
@@ -58,8 +61,11 @@ export class BlockStore {
   readonly #pressurePages: number;
   #takesUnderPressure = 0;
 
-  /** @param caching - False keeps every magazine empty. */
-  constructor(sizeBytes: number, caching: boolean) {
+  /**
+   * @param caching - False keeps every magazine empty.
+   * @param live - Who holds the blocks that become spare.
+   */
+  constructor(sizeBytes: number, caching: boolean, live: LiveMap) {
     const pageCount = sizeBytes / PAGE_BYTES;
     this.sizeBytes = sizeBytes;
     this.#pressurePages = Math.floor(pageCount / PRESSURE_PART);
@@ -75,6 +81,7 @@ export class BlockStore {
     const capacities = Array.from(this.classes.bytes, capacity);
     // Runs are exceptions: they go back at once.
     this.magazines = new Magazines(capacities.fill(0, this.classes.firstRun));
+    this.spare = new SpareBlock(live, this);
   }
 
   /** A block of the class from below the magazines, which are refilled on the way; −1 when there is none. */
@@ -102,7 +109,7 @@ export class BlockStore {
     for (let room = (magazines.capacity(sizeClass) >>> 1) - magazines.depth(sizeClass); room > 0; room--) {
       const extra = this.pools.take(sizeClass);
       if (extra < 0) break;
-      magazines.fill(sizeClass, extra);
+      magazines.push(sizeClass, extra);
     }
     return block;
   }
@@ -139,8 +146,7 @@ export class BlockStore {
     if (magazines.capacity(sizeClass) === 0) {
       this.release(sizeClass, block);
     } else {
-      const full = magazines.newestClass;
-      this.#spill(full, (magazines.capacity(full) + 1) >>> 1);
+      this.#spill(sizeClass, (magazines.capacity(sizeClass) + 1) >>> 1);
       magazines.push(sizeClass, block);
     }
   }
@@ -192,6 +198,7 @@ export class BlockStore {
 
   /** Empties the magazines, so that every free block merges with its free buddy. */
   trim(): void {
+    this.spare.settle();
     this.#takesUnderPressure = 0;
     for (let sizeClass = 0; sizeClass < this.classes.count; sizeClass++) {
       this.#spill(sizeClass, this.magazines.depth(sizeClass));
@@ -207,6 +214,7 @@ export class BlockStore {
 
   /** Free bytes in blocks that can serve a request of `sizeBytes`, without emptying the magazines. */
   usableBytes(sizeBytes: number): number {
+    this.spare.settle();
     const { classes, pages, magazines } = this;
     const order = orderFor(sizeBytes);
     const usablePages =
@@ -234,6 +242,7 @@ export class BlockStore {
   }
 
   space(): Space {
+    this.spare.settle();
     const { bytes, count, spanObjects, firstRun } = this.classes;
     let freeBytes = this.pages.freePages * PAGE_BYTES;
     let cachedBytes = 0;
@@ -261,6 +270,7 @@ export class BlockStore {
   }
 
   invariants(): void {
+    this.spare.invariants();
     this.pages.invariants();
     this.pools.invariants();
     this.magazines.invariants();

@@ -1,5 +1,6 @@
 export { type Arena, heapArena, MAX_ARENA_BYTES, MIN_ARENA_BYTES } from './arena.js';
 export type { ProfileSite } from './heap-profile.js';
+export { adviseHugePages, checkHugePages, type HugePages } from './huge-pages.js';
 export { type BlockOrigin, LentBlock } from './lent-block.js';
 export type { Leak } from './memory-debug.js';
 export { MemoryGroup, type MemoryGroupOptions } from './memory-group.js';
@@ -7,5 +8,5 @@ export type { MemoryConfiguration, ShardMemoryOptions } from './memory-options.j
 export type { MemoryGroupStats, MemoryStats, Space } from './memory-stats.js';
 export type { AsyncReclaimer, Reclaimer, ReclaimerOptions, ReclaimerStats } from './reclaimers.js';
 export { ShardMemory } from './shard-memory.js';
-export { type ArenaOptions, adviseHugePages, createArena, openArena } from './shared-arena.js';
+export { type ArenaOptions, createArena, openArena } from './shared-arena.js';
 export { PAGE_BYTES } from './size-classes.js';

@@ -9,6 +9,7 @@ import { FIRST_POOL_CLASS, GRANULES_PER_PAGE, PAGE_BYTES } from './size-classes.
  */
 export function verifyTiling(allocator: Allocator): void {
   const { blocks, own, budgets, marks } = allocator;
+  blocks.spare.settle();
   const owners = new Map<number, Account>();
   for (const account of [own, ...budgets.groups]) {
     for (const granule of account.live.values()) {

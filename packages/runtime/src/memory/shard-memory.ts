@@ -20,6 +20,7 @@ import type { MemoryStats } from './memory-stats.js';
 import { encodeProfile } from './pprof.js';
 import type { AsyncReclaimer, Reclaimer, ReclaimerOptions, ReclaimerStats } from './reclaimers.js';
 import { checkSize } from './size-classes.js';
+import type { SpareBlock } from './spare-block.js';
 
 // As in size-classes.ts, but not imported: V8 folds a module's own constants into the code, and loads an
 // imported one from memory each time, without knowing that it is an integer.
@@ -53,6 +54,7 @@ export class ShardMemory {
   readonly #blocks: BlockStore;
   readonly #groups = new Map<string, MemoryGroup>();
   // Parts of the above that the hot path reads.
+  readonly #spare: SpareBlock;
   readonly #live: LiveMap;
   readonly #magazines: Magazines;
   readonly #classBySize: Uint8Array;
@@ -68,6 +70,7 @@ export class ShardMemory {
     this.#allocator = new Allocator(arena, fullMemoryOptions(options, arena.sizeBytes), debug);
     this.#blocks = this.#allocator.blocks;
     this.maxBlockBytes = this.#blocks.maxBlockBytes;
+    this.#spare = this.#blocks.spare;
     this.#live = this.#allocator.own.live;
     this.#magazines = this.#blocks.magazines;
     this.#classBySize = this.#blocks.classes.bySize;
@@ -106,6 +109,12 @@ export class ShardMemory {
 
   /** As {@link allocate}, but returns −1 when there is no memory. */
   tryAllocate(sizeBytes: number): number {
+    const spare = this.#spare;
+    if (spare.isFree && sizeBytes === spare.sizeBytes) {
+      spare.isFree = false;
+      this.#allocations++;
+      return spare.granule * GRANULE_BYTES;
+    }
     const magazines = this.#magazines;
     if (sizeBytes > 0 && sizeBytes <= magazines.limitBytes && (sizeBytes | 0) === sizeBytes) {
       const sizeClass = this.#classBySize[(sizeBytes + 7) >>> 3];
@@ -113,6 +122,7 @@ export class ShardMemory {
       if (granule >= 0) {
         this.#live.add(granule);
         this.#allocations++;
+        spare.watch(granule, sizeBytes);
         return granule * GRANULE_BYTES;
       }
     }
@@ -138,7 +148,12 @@ export class ShardMemory {
    */
   free(offset: number): void {
     const granule = offset >>> 3;
-    if (granule * GRANULE_BYTES !== offset || !this.#live.delete(granule)) {
+    const spare = this.#spare;
+    if (granule === spare.granule && !spare.isFree && granule * GRANULE_BYTES === offset) {
+      spare.isFree = true;
+      return;
+    }
+    if (granule * GRANULE_BYTES !== offset || granule === spare.granule || !this.#live.delete(granule)) {
       this.#allocator.free(offset, null);
       return;
     }

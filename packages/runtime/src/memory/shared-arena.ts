@@ -1,6 +1,7 @@
 import { native } from '@sunstar/native';
-import { SunstarError, systemError } from '../errors.js';
+import { SunstarError } from '../errors.js';
 import { type Arena, arenaOver, checkArenaSize } from './arena.js';
+import { adviseHugePages, type HugePages } from './huge-pages.js';
 import { PAGE_BYTES } from './size-classes.js';
 
 /** The alias does not keep the memory; this does, for as long as somebody holds any view of the alias. */
@@ -14,15 +15,16 @@ const GrowableSharedArrayBuffer = SharedArrayBuffer as new (
 
 /** Options of {@link createArena}. */
 export interface ArenaOptions {
-  /** See {@link adviseHugePages}. @default false */
-  readonly hugePages?: boolean;
+  /** Whether huge pages back it, as far as it is not backed yet. @default 'auto' */
+  readonly hugePages?: HugePages;
 }
 
 /**
  * Makes an arena of `sizeBytes`, zeroed. Pages take up memory when they are first touched.
  *
  * @param sizeBytes - {@link MIN_ARENA_BYTES} to {@link MAX_ARENA_BYTES}, a multiple of 4096; no power of two needed.
- * @throws SunstarError SUNSTAR_INVALID_SIZE, or SUNSTAR_ARENA_FAILED when the system has not enough memory.
+ * @throws SunstarError SUNSTAR_INVALID_SIZE; SUNSTAR_ARENA_FAILED when the system has not enough memory;
+ * SUNSTAR_HUGE_PAGES_UNAVAILABLE.
  */
 export function createArena(sizeBytes: number, options: ArenaOptions = {}): Arena {
   checkArenaSize(sizeBytes);
@@ -39,19 +41,8 @@ export function createArena(sizeBytes: number, options: ArenaOptions = {}): Aren
     );
   }
   const arena = openArena(shared);
-  if (options.hugePages === true) adviseHugePages(arena);
+  adviseHugePages(arena, options.hugePages ?? 'auto');
   return arena;
-}
-
-/**
- * Asks the kernel to back an arena with huge pages, as far as it is not backed yet; `transparent_hugepage/enabled`
- * must be `madvise` or `always`. Memory is then taken 2 MiB at a time.
- *
- * @throws SystemError SUNSTAR_EINVAL when the kernel has no transparent huge pages.
- */
-export function adviseHugePages(arena: Arena): void {
-  const result = native.adviseHugePages(arena.bytes);
-  if (result < 0) throw systemError('madvise', result, 'MADV_HUGEPAGE');
 }
 
 /**

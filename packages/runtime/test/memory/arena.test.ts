@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { heapArena, MAX_ARENA_BYTES, MIN_ARENA_BYTES } from '../../src/memory/arena.ts';
 import { ShardMemory } from '../../src/memory/shard-memory.ts';
-import { adviseHugePages, createArena, openArena } from '../../src/memory/shared-arena.ts';
+import { createArena, openArena } from '../../src/memory/shared-arena.ts';
 
 const MIB = 1024 * 1024;
 const QUIET = { debug: false, largeAllocationBytes: Number.POSITIVE_INFINITY };
@@ -56,15 +56,8 @@ describe('createArena', () => {
     memory.invariants();
   });
 
-  it('may be backed by huge pages', () => {
-    const arena = createArena(4 * MIB, { hugePages: true });
-    arena.bytes.fill(1);
-    expect(arena.bytes[4 * MIB - 1]).toBe(1);
-    adviseHugePages(arena);
-  });
-
   it('works at its largest, offsets over 2^31 included, and over 2^32 where Node allows it', () => {
-    const memory = new ShardMemory(createArena(MAX_ARENA_BYTES), QUIET);
+    const memory = new ShardMemory(createArena(MAX_ARENA_BYTES, { hugePages: 'never' }), QUIET);
     useWhole(memory);
     expect(memory.maxBlockBytes).toBe(2 ** (Math.ceil(Math.log2(MAX_ARENA_BYTES)) - 1));
   });
