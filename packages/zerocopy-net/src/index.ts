@@ -8,5 +8,7 @@ export { type ConnectionHandler, type ListenOptions, listen } from './listen.js'
 export { type CloseListenerOptions, Listener } from './listener.js';
 export { configureNetwork, type NetworkOptions, type NetworkStats, networkStats } from './network.js';
 export type { ConnectionOptions } from './options.js';
+export { type PipelineOptions, pipelined, type Stages } from './pipeline/pipelined.js';
+export type { PipelineResponse } from './pipeline/response-queue.js';
 export type { Receiver } from './receiver.js';
 export type { ConnectionStats } from './stats.js';
