@@ -9,7 +9,7 @@ import {
   type ShardMemory,
   systemError,
 } from '@sunstar/runtime';
-import type { AppendTarget } from './appender/append-target.js';
+import type { AppendTarget, OneShotTimer } from './appender/append-target.js';
 import { checkOffset, fileBusyError, fileClosedError, rangeError, unalignedError } from './errors.js';
 import { FileOperations } from './file-operations.js';
 import { AT_EMPTY_PATH, type FileStat, parseStatx, STATX_BYTES, STATX_MASK } from './file-stat.js';
@@ -18,6 +18,7 @@ import type { DmaFileOptions } from './open-options.js';
 import { operate } from './operate.js';
 import { type RangeTarget, readRange } from './range-read.js';
 import { writeRange } from './range-write.js';
+import { RingTimer } from './ring-timer.js';
 import { truncateByRing } from './truncate.js';
 
 /** RWF_DSYNC in `rw_flags`. */
@@ -297,6 +298,11 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   /** Calls `task.complete(0, 0)` at the end of this tick, before its submissions reach the kernel. */
   defer(task: Completion): void {
     this.#shard.reactor.defer(task);
+  }
+
+  /** Makes a timer of the ring; close it when it is not needed any more. */
+  makeTimer(completion: Completion): OneShotTimer {
+    return new RingTimer(this.#shard.reactor, this.#shard.memory, completion);
   }
 
   /** Throws when the state contradicts itself. For tests. */

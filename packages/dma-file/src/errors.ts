@@ -69,6 +69,14 @@ export function appenderClosedError(): SunstarError {
   );
 }
 
+/** An append after seal(). */
+export function appenderSealedError(): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_APPENDER_SEALED',
+    'The appender was sealed: its file is complete. Append to the next segment.',
+  );
+}
+
 /** Bytes were appended although `hasRoom` is false. */
 export function appenderFullError(bufferedBytes: number, limitBytes: number): SunstarError {
   return new SunstarError(

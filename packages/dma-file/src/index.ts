@@ -1,7 +1,15 @@
-export type { AppendMemory, AppendTarget } from './appender/append-target.js';
+export type { AppendMemory, AppendTarget, OneShotTimer } from './appender/append-target.js';
 export type { SegmentAppenderOptions } from './appender/options.js';
 export { SegmentAppender } from './appender/segment-appender.js';
 export type { SegmentAppenderStats } from './appender/stats.js';
+export { CommitDelay } from './dispatch/commit-delay.js';
+export {
+  type DispatchLoop,
+  type DispatchTarget,
+  FlushDispatcher,
+  type FlushDispatcherOptions,
+  type FlushDispatcherStats,
+} from './dispatch/flush-dispatcher.js';
 export { DmaFile, type DmaFileStats } from './dma-file.js';
 export type { FileStat } from './file-stat.js';
 export {
@@ -13,4 +21,6 @@ export {
   syncDirectory,
   unlink,
 } from './file-system.js';
+export { SegmentRecycler, type SegmentRecyclerOptions, type TakenSegment } from './log/segment-recycler.js';
+export { DirectoryStorage, type SegmentStorage } from './log/segment-storage.js';
 export type { DmaFileOptions, OpenFlags, OpenMode } from './open-options.js';

@@ -2,7 +2,7 @@ import type { IOBuf } from '@sunstar/iobuf';
 import { SunstarError } from '@sunstar/runtime';
 import { alignUp } from '../alignment.js';
 import type { AppendMemory } from './append-target.js';
-import type { Chunk, ChunkPool } from './chunk-pool.js';
+import type { Chunk, ChunkCache } from './chunk-cache.js';
 import type { Extent } from './extent.js';
 import type { WriteQueue } from './write-queue.js';
 
@@ -16,7 +16,7 @@ import type { WriteQueue } from './write-queue.js';
  */
 export class AppendBuffer {
   readonly #bytes: Buffer;
-  readonly #pool: ChunkPool;
+  readonly #pool: ChunkCache;
   readonly #pageBytes: number;
   readonly #queue: WriteQueue;
   /** Chunks reserved for the append that is being copied. */
@@ -30,7 +30,13 @@ export class AppendBuffer {
   #openPosition = 0;
   #openStart = 0;
 
-  constructor(memory: AppendMemory, pool: ChunkPool, pageBytes: number, queue: WriteQueue, position: number) {
+  constructor(
+    memory: AppendMemory,
+    pool: ChunkCache,
+    pageBytes: number,
+    queue: WriteQueue,
+    position: number,
+  ) {
     this.#bytes = memory.bytes;
     this.#pool = pool;
     this.#pageBytes = pageBytes;

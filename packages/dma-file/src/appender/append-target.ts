@@ -1,7 +1,17 @@
 import type { Completion, ShardMemory } from '@sunstar/runtime';
 
 /** The part of the shard's memory that an appender uses. */
-export type AppendMemory = Pick<ShardMemory, 'bytes' | 'allocateAligned' | 'free'>;
+export type AppendMemory = Pick<ShardMemory, 'bytes' | 'allocateAligned' | 'free' | 'addReclaimer'>;
+
+/** A timer that fires once for each time it is set, in the tick. */
+export interface OneShotTimer {
+  /** Sets it, finer than a millisecond; one that is set stays as it is. */
+  arm(delayMs: number): void;
+  /** It does not fire; it can be set again at once. */
+  cancel(): void;
+  /** Cancels and releases it. Resolves when the kernel knows nothing of it any more. */
+  close(): Promise<void>;
+}
 
 /**
  * What a {@link SegmentAppender} writes to. {@link DmaFile} is one; the tests have one that parks its
@@ -43,6 +53,8 @@ export interface AppendTarget {
   freeDiskBytes(): number;
   /** Calls `task.complete(0, 0)` at the end of this tick, before the submissions reach the kernel. */
   defer(task: Completion): void;
+  /** Makes a timer, which the caller closes before the target. */
+  makeTimer(completion: Completion): OneShotTimer;
   /** A monotonic clock. */
   readonly nowMs: number;
   /** Waits for what is in flight and closes the file. */

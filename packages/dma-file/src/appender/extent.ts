@@ -1,5 +1,5 @@
 import type { Completion } from '@sunstar/runtime';
-import type { Chunk } from './chunk-pool.js';
+import type { Chunk } from './chunk-cache.js';
 
 /** Where an extent is on its way to the device. */
 export const EXTENT_STATE = {

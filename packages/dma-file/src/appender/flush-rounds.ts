@@ -1,7 +1,9 @@
 import { type Completion, SunstarError } from '@sunstar/runtime';
+import type { CommitDelay } from '../dispatch/commit-delay.js';
 import type { AppendBuffer } from './append-buffer.js';
-import type { AppendTarget } from './append-target.js';
+import type { AppendTarget, OneShotTimer } from './append-target.js';
 import { Deferred } from './deferred.js';
+import type { FlushSubject } from './deferred-flush.js';
 import type { WriteQueue } from './write-queue.js';
 
 /** Who learns how far the log is durable. */
@@ -19,10 +21,12 @@ const ROUND = {
   idle: 0,
   /** Begins at the end of this tick, so that everything appended in the tick joins it. */
   scheduled: 1,
+  /** Waits for others to join it. */
+  gathering: 2,
   /** Its bytes are on their way. */
-  writing: 2,
+  writing: 3,
   /** Its fdatasync is on its way. */
-  syncing: 3,
+  syncing: 4,
 } as const;
 
 /** A flush that waits for the flushed offset to reach `offset`; shared by everyone who asked at that offset. */
@@ -38,19 +42,21 @@ class PendingFlush extends Deferred<number> {
 /**
  * Group commit. A round writes everything that was appended when it begins, and once that is written syncs
  * once, for everyone who asked. Whoever asks meanwhile is served by the next round, which begins when this one
- * ends.
+ * ends, or a little later when that is better for all (see {@link CommitDelay}).
  *
  * When all earlier bytes are flushed and the round is a single extent, write and sync are one operation: a
  * write with RWF_DSYNC. That saves a trip through the loop, and where the device has FUA the flush of its
  * whole cache.
  */
-export class FlushRounds {
+export class FlushRounds implements FlushSubject {
   readonly #target: AppendTarget;
   readonly #queue: WriteQueue;
   readonly #buffer: AppendBuffer;
   readonly #listener: FlushListener;
   readonly #begin: Completion;
   readonly #synced: Completion;
+  readonly #delay: CommitDelay;
+  readonly #timer: OneShotTimer | null;
   readonly #waiters: PendingFlush[] = [];
   #round: (typeof ROUND)[keyof typeof ROUND] = ROUND.idle;
   /** The write of this round is durable by itself. */
@@ -62,6 +68,10 @@ export class FlushRounds {
   #wanted: number;
   /** What the current round makes durable. */
   #roundEnd: number;
+  /** The round that is scheduled has waited already. */
+  #hasGathered = false;
+  /** Requests since the last round began. */
+  #waiting = 0;
   #requests = 0;
   #syncs = 0;
   #averageBytes = 0;
@@ -70,6 +80,7 @@ export class FlushRounds {
     target: AppendTarget,
     queue: WriteQueue,
     buffer: AppendBuffer,
+    delay: CommitDelay,
     position: number,
     listener: FlushListener,
   ) {
@@ -82,11 +93,23 @@ export class FlushRounds {
     this.#roundEnd = position;
     this.#begin = { complete: () => this.#begins() };
     this.#synced = { complete: (result) => this.#syncCompleted(result) };
+    this.#delay = delay;
+    this.#timer = delay.isEnabled ? target.makeTimer({ complete: () => this.#gathered() }) : null;
   }
 
   /** File position up to which everything survives a power cut. */
   get flushed(): number {
     return this.#flushed;
+  }
+
+  /** File position after the last appended byte. */
+  get appended(): number {
+    return this.#buffer.appended;
+  }
+
+  /** File position up to which everything was asked to become durable. */
+  get wanted(): number {
+    return this.#wanted;
   }
 
   get isIdle(): boolean {
@@ -113,8 +136,10 @@ export class FlushRounds {
     const appended = this.#buffer.appended;
     if (appended === this.#flushed) return;
     this.#requests++;
+    this.#waiting++;
     this.#wanted = appended;
-    this.#schedule();
+    if (this.#round === ROUND.gathering && this.#delay.hasQuorum(this.#waiting)) this.#gathered();
+    else this.#schedule();
   }
 
   /** The same as a promise. */
@@ -146,7 +171,9 @@ export class FlushRounds {
   /** Tells everyone who waits about an error. A sync in flight may still move `flushed` forward. */
   halt(error: Error): void {
     this.#isHalted = true;
-    if (this.#round === ROUND.writing) this.#round = ROUND.idle;
+    if (this.#round === ROUND.writing || this.#round === ROUND.gathering) this.#round = ROUND.idle;
+    this.#timer?.cancel();
+    this.#waiting = 0;
     for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
   }
 
@@ -163,6 +190,11 @@ export class FlushRounds {
     this.#roundEnd = position;
   }
 
+  /** Nothing waits or runs any more: resolves when no timer is left. */
+  async close(): Promise<void> {
+    await this.#timer?.close();
+  }
+
   #schedule(): void {
     if (this.#round !== ROUND.idle) return;
     this.#round = ROUND.scheduled;
@@ -175,6 +207,18 @@ export class FlushRounds {
       this.#listener.roundEnded();
       return;
     }
+    if (this.#timer !== null) {
+      const { nowMs } = this.#target;
+      const waitMs = this.#hasGathered ? 0 : this.#delay.waitMs(nowMs, this.#waiting);
+      this.#hasGathered = false;
+      if (waitMs > 0) {
+        this.#round = ROUND.gathering;
+        this.#timer.arm(waitMs);
+        return;
+      }
+      this.#delay.started(nowMs, this.#waiting);
+    }
+    this.#waiting = 0;
     this.#round = ROUND.writing;
     this.#roundEnd = this.#buffer.appended;
     const extent = this.#buffer.seal();
@@ -188,6 +232,16 @@ export class FlushRounds {
     } else {
       this.#queue.push(extent);
     }
+  }
+
+  /** Enough have come, or the wait is over: the round begins at the end of the tick, for those that come in it. */
+  #gathered(): void {
+    if (this.#round !== ROUND.gathering) return;
+    this.#timer?.cancel();
+    // The timer's clock need not agree with ours: it is not asked again.
+    this.#hasGathered = true;
+    this.#round = ROUND.scheduled;
+    this.#target.defer(this.#begin);
   }
 
   #syncCompleted(result: number): void {
@@ -206,6 +260,7 @@ export class FlushRounds {
     this.#averageBytes += (offset - this.#flushed - this.#averageBytes) / 8;
     this.#flushed = offset;
     this.#round = ROUND.idle;
+    if (this.#timer !== null) this.#delay.ended(this.#target.nowMs, this.#waiting);
     if (this.#wanted > offset && !this.#isHalted) this.#schedule();
     this.#listener.flushedTo(offset);
     let settled = 0;
@@ -216,6 +271,7 @@ export class FlushRounds {
   }
 
   invariants(): void {
+    this.#delay.invariants();
     const fail = (what: string): never => {
       throw new SunstarError('SUNSTAR_INVARIANT', `FlushRounds: ${what}.`);
     };

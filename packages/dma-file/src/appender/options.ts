@@ -13,6 +13,15 @@ export interface SegmentAppenderOptions {
    */
   readonly position?: number;
   /**
+   * The file was written before (a retired segment, see {@link SegmentRecycler}): what it holds after `position`
+   * stays until it is written over, because overwriting is 2–5 times faster than writing new blocks, and its syncs
+   * touch no metadata. After a crash old bytes may follow new ones: records must carry something that differs from
+   * one use of the file to the next, an epoch for example, under their checksum.
+   *
+   * @defaultValue false
+   */
+  readonly recycle?: boolean;
+  /**
    * Size of the memory blocks that bytes are gathered in, and of the largest write: 4 KiB to 32 MiB.
    *
    * @defaultValue 131072
@@ -39,11 +48,37 @@ export interface SegmentAppenderOptions {
    */
   readonly allocationStepBytes?: number;
   /**
+   * How large the file will probably become: no more is allocated until it is larger. 0 for unknown.
+   *
+   * @defaultValue 0
+   */
+  readonly segmentBytes?: number;
+  /**
    * In how many equal parts the free disk is thought of: the number of appenders that grow at the same time.
    *
-   * @defaultValue the number of shards
+   * @defaultValue the number of shards, times the appenders that this shard has open
    */
   readonly diskShares?: number;
+  /**
+   * Flushes without being asked as soon as this many bytes wait for a flush. 0 never does.
+   *
+   * @defaultValue 0
+   */
+  readonly flushBytes?: number;
+  /**
+   * Flushes without being asked when bytes have waited this long for a flush, up to an eighth earlier. 0 to a day;
+   * 0 never does.
+   *
+   * @defaultValue 0
+   */
+  readonly flushDelayMs?: number;
+  /**
+   * How long a flush may wait at most for others to join it, on a device whose syncs are slow; 0 to 1000, 0 never
+   * waits. See {@link CommitDelay}.
+   *
+   * @defaultValue 0
+   */
+  readonly commitDelayMs?: number;
   /**
    * How far ahead zeros are written while flushes are small: syncs of blocks that were written before need no
    * journal commit. 0 never writes zeros.
@@ -73,19 +108,24 @@ export interface ResolvedAppenderOptions {
   readonly maxBufferedBytes: number;
   readonly maxWritesInFlight: number;
   readonly allocationStepBytes: number;
+  readonly segmentBytes: number;
+  /** 0: by the number of shards and open appenders. */
   readonly diskShares: number;
+  readonly flushBytes: number;
+  readonly flushDelayMs: number;
+  readonly commitDelayMs: number;
   readonly zeroAheadBytes: number;
   readonly zeroAheadMaxFlushBytes: number;
 }
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const DAY_MS = 86_400_000;
 
 /** Fills in defaults; throws SUNSTAR_INVALID_OPTION. */
 export function resolveAppenderOptions(
   options: SegmentAppenderOptions,
   pageBytes: number,
-  shardCount: number,
 ): ResolvedAppenderOptions {
   const chunkBytes = integerOption('chunkBytes', options.chunkBytes ?? 128 * KIB, pageBytes, 32 * MIB);
   if (!isAligned(chunkBytes, pageBytes)) {
@@ -103,7 +143,12 @@ export function resolveAppenderOptions(
     ),
     maxWritesInFlight: integerOption('maxWritesInFlight', options.maxWritesInFlight ?? 16, 1, 1024),
     allocationStepBytes: alignUp(step, chunkBytes),
-    diskShares: integerOption('diskShares', options.diskShares ?? shardCount, 1, max),
+    segmentBytes: alignUp(integerOption('segmentBytes', options.segmentBytes ?? 0, 0, 2 ** 50), chunkBytes),
+    diskShares:
+      options.diskShares === undefined ? 0 : integerOption('diskShares', options.diskShares, 1, max),
+    flushBytes: integerOption('flushBytes', options.flushBytes ?? 0, 0, max),
+    flushDelayMs: numberOption('flushDelayMs', options.flushDelayMs ?? 0, DAY_MS),
+    commitDelayMs: numberOption('commitDelayMs', options.commitDelayMs ?? 0, 1000),
     zeroAheadBytes: alignUp(
       integerOption('zeroAheadBytes', options.zeroAheadBytes ?? MIB, 0, 1024 * MIB),
       chunkBytes,
@@ -115,4 +160,9 @@ export function resolveAppenderOptions(
       max,
     ),
   };
+}
+
+function numberOption(name: string, value: number, max: number): number {
+  if (value >= 0 && value <= max) return value;
+  throw invalidOptionError(name, value, `a number from 0 to ${max}`);
 }

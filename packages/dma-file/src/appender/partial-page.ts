@@ -2,7 +2,7 @@ import { alignDown } from '../alignment.js';
 import { rangeError } from '../errors.js';
 import { operate } from '../operate.js';
 import type { AppendTarget } from './append-target.js';
-import type { Chunk, ChunkPool } from './chunk-pool.js';
+import type { Chunk, ChunkCache } from './chunk-cache.js';
 
 /**
  * Reads the page that a file position lies in to the start of a chunk; null at a page boundary. The pin of the
@@ -10,7 +10,7 @@ import type { Chunk, ChunkPool } from './chunk-pool.js';
  */
 export async function loadPartialPage(
   target: AppendTarget,
-  pool: ChunkPool,
+  pool: ChunkCache,
   position: number,
 ): Promise<Chunk | null> {
   const { pageBytes, path } = target;

@@ -1,24 +1,28 @@
 import type { IOBuf } from '@sunstar/iobuf';
 import { ERRNO, type SunstarError, systemError } from '@sunstar/runtime';
+import { CommitDelay } from '../dispatch/commit-delay.js';
 import {
   appenderBusyError,
   appenderClosedError,
   appenderFullError,
   appenderPoisonedError,
+  appenderSealedError,
   checkOffset,
   isRefusal,
 } from '../errors.js';
 import { operate } from '../operate.js';
 import { AppendBuffer } from './append-buffer.js';
 import type { AppendTarget } from './append-target.js';
-import { ChunkPool } from './chunk-pool.js';
+import { ChunkCache } from './chunk-cache.js';
 import { Signal } from './deferred.js';
+import { DeferredFlush } from './deferred-flush.js';
 import { type FlushListener, FlushRounds } from './flush-rounds.js';
 import {
   type ResolvedAppenderOptions,
   resolveAppenderOptions,
   type SegmentAppenderOptions,
 } from './options.js';
+import { OrderedWrites } from './ordered-writes.js';
 import { loadPartialPage } from './partial-page.js';
 import { SpaceAhead, type SpaceListener } from './space-ahead.js';
 import type { SegmentAppenderStats } from './stats.js';
@@ -45,21 +49,24 @@ import { type WriteListener, WriteQueue } from './write-queue.js';
 export class SegmentAppender implements AsyncDisposable {
   readonly #target: AppendTarget;
   readonly #options: ResolvedAppenderOptions;
-  readonly #pool: ChunkPool;
+  readonly #pool: ChunkCache;
   readonly #queue: WriteQueue;
   readonly #buffer: AppendBuffer;
   readonly #rounds: FlushRounds;
   readonly #space: SpaceAhead;
+  readonly #deferred: DeferredFlush;
+  readonly #writes: OrderedWrites = new OrderedWrites(this);
   readonly #onFlushed: ((offset: number) => void) | undefined;
   readonly #onError: ((error: SunstarError) => void) | undefined;
   readonly #room: Signal = new Signal();
   readonly #quiet: Signal = new Signal();
   #failure: SunstarError | null = null;
   #truncating: Promise<void> | null = null;
+  #sealing: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
-  private constructor(target: AppendTarget, options: SegmentAppenderOptions, position: number) {
-    const resolved = resolveAppenderOptions(options, target.pageBytes, target.shardCount);
+  private constructor(target: AppendTarget, options: SegmentAppenderOptions, position: number, size: number) {
+    const resolved = resolveAppenderOptions(options, target.pageBytes);
     this.#target = target;
     this.#options = resolved;
     this.#onFlushed = options.onFlushed;
@@ -72,19 +79,21 @@ export class SegmentAppender implements AsyncDisposable {
       syncFailed: (result) => this.#poison(systemError('fdatasync', result, target.path)),
       spaceProgressed: () => this.#spaceProgressed(),
     };
-    this.#pool = new ChunkPool(target.memory, resolved.chunkBytes, target.pageBytes, 2);
+    this.#pool = ChunkCache.join(target.memory, resolved.chunkBytes, target.pageBytes);
     this.#queue = new WriteQueue(target, this.#pool, resolved.maxWritesInFlight, position, listener);
     this.#buffer = new AppendBuffer(target.memory, this.#pool, target.pageBytes, this.#queue, position);
-    this.#rounds = new FlushRounds(target, this.#queue, this.#buffer, position, listener);
-    this.#space = new SpaceAhead(target, this.#queue, this.#pool, resolved, position, listener);
+    const delay = new CommitDelay(resolved.commitDelayMs);
+    this.#rounds = new FlushRounds(target, this.#queue, this.#buffer, delay, position, listener);
+    this.#space = new SpaceAhead(target, this.#queue, this.#pool, resolved, size, listener);
+    this.#deferred = new DeferredFlush(target, this.#rounds, resolved.flushBytes, resolved.flushDelayMs);
   }
 
   /**
    * Opens an appender on a file that is open for reading and writing. The appender owns the file from now on
    * and closes it, also when this call fails.
    *
-   * What the file holds after `options.position` is cut off, durably, before the first append. The first
-   * allocation is awaited; when the disk is full the appender opens all the same, and `append()` says so.
+   * What the file holds after `options.position` is cut off, durably, before the first append, unless it is
+   * recycled. The first allocation is awaited; when the disk is full the appender opens all the same, and `append()` says so.
    */
   static async open(target: AppendTarget, options: SegmentAppenderOptions = {}): Promise<SegmentAppender> {
     let appender: SegmentAppender | null = null;
@@ -92,13 +101,14 @@ export class SegmentAppender implements AsyncDisposable {
       const size = await target.size();
       const position = options.position ?? size;
       checkOffset('The position to append at', position, size);
-      appender = new SegmentAppender(target, options, position);
-      await appender.#cut(position, size);
+      const kept = options.recycle === true ? size : position;
+      appender = new SegmentAppender(target, options, position, kept);
+      await appender.#cut(position, options.recycle === true ? position : size);
       appender.#space.ensure(position);
       await appender.#quiesce();
       return appender;
     } catch (error) {
-      if (appender !== null) appender.#releaseMemory();
+      if (appender !== null) await appender.#release();
       await target.close();
       throw error;
     }
@@ -130,6 +140,7 @@ export class SegmentAppender implements AsyncDisposable {
       this.bufferedBytes < this.#options.maxBufferedBytes &&
       this.#failure === null &&
       this.#truncating === null &&
+      this.#sealing === null &&
       this.#closing === null
     );
   }
@@ -172,8 +183,7 @@ export class SegmentAppender implements AsyncDisposable {
       this.#admit(data.sizeBytes);
       this.#buffer.appendIOBuf(data);
     }
-    this.#space.ensure(this.#buffer.appended);
-    return this.#buffer.appended;
+    return this.#appended();
   }
 
   /** The same for `length` bytes at an offset of the shard's arena; makes no object. */
@@ -181,8 +191,16 @@ export class SegmentAppender implements AsyncDisposable {
     if (length === 0) return this.appended;
     this.#admit(length);
     this.#buffer.appendRange(memoryOffset, length);
-    this.#space.ensure(this.#buffer.appended);
-    return this.#buffer.appended;
+    return this.#appended();
+  }
+
+  /**
+   * Like `append()`, but waits while `hasRoom` is false. Writes take effect in the order of the calls; the data
+   * must not change until the promise settles. Resolves with the file position after the data, which says nothing
+   * about durability.
+   */
+  write(data: Uint8Array | IOBuf): Promise<number> {
+    return this.#writes.write(data);
   }
 
   /**
@@ -196,13 +214,16 @@ export class SegmentAppender implements AsyncDisposable {
 
   /** Asks for a flush without a promise: `onFlushed` reports it, `onError` its failure. */
   requestFlush(): void {
-    if (this.#closing === null && this.#failure === null) this.#rounds.request();
+    if (this.#closing !== null || this.#failure !== null) return;
+    this.#rounds.request();
+    this.#deferred.requested();
   }
 
   /** Resolves when `hasRoom` is true, rejects with what stopped the appender. */
   waitForRoom(): Promise<void> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     if (this.#closing !== null) return Promise.reject(appenderClosedError());
+    if (this.#sealing !== null) return Promise.reject(appenderSealedError());
     return this.hasRoom ? Promise.resolve() : this.#room.wait();
   }
 
@@ -236,8 +257,18 @@ export class SegmentAppender implements AsyncDisposable {
   }
 
   /**
-   * Flushes, cuts off what was allocated ahead so that the file ends with the last appended byte, durably, and
-   * closes the file. Rejects when bytes could not be made durable; memory and descriptor are released anyway.
+   * Completes the file: flushes, and cuts off what was allocated ahead so that the file ends with the last appended
+   * byte, durably. The file stays open, for reading from it; `append()` throws SUNSTAR_APPENDER_SEALED from now on.
+   * When that fails because of a write, the appender is as before: `retry()`, then seal again.
+   */
+  seal(): Promise<void> {
+    if (this.#closing !== null) return Promise.reject(appenderClosedError());
+    return this.#seal();
+  }
+
+  /**
+   * Seals and closes the file. Rejects when bytes could not be made durable; memory and descriptor are released
+   * anyway.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -250,6 +281,7 @@ export class SegmentAppender implements AsyncDisposable {
 
   #checkOpen(): void {
     if (this.#closing !== null) throw appenderClosedError();
+    if (this.#sealing !== null) throw appenderSealedError();
     if (this.#failure !== null) throw this.#failure;
     if (this.#truncating !== null) throw appenderBusyError();
   }
@@ -267,8 +299,18 @@ export class SegmentAppender implements AsyncDisposable {
     }
   }
 
+  #appended(): number {
+    const { appended } = this.#buffer;
+    this.#space.ensure(appended);
+    this.#deferred.appended();
+    return appended;
+  }
+
   #flush(): Promise<number> {
-    return this.#failure === null ? this.#rounds.wait() : Promise.reject(this.#failure);
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    const flushed = this.#rounds.wait();
+    this.#deferred.requested();
+    return flushed;
   }
 
   #writesProgressed(): void {
@@ -286,7 +328,7 @@ export class SegmentAppender implements AsyncDisposable {
   }
 
   #flushedTo(offset: number): void {
-    if (this.#failure === null && this.#truncating === null && this.#closing === null) {
+    if (this.#failure === null && this.#truncating === null && this.#sealing === null) {
       this.#space.zeroAhead(this.appended, this.#rounds.averageBytes);
     }
     this.#checkQuiet();
@@ -364,28 +406,48 @@ export class SegmentAppender implements AsyncDisposable {
     }
   }
 
+  #seal(): Promise<void> {
+    this.#sealing ??= this.#complete().catch((error: unknown) => {
+      this.#sealing = null;
+      throw error;
+    });
+    return this.#sealing;
+  }
+
+  async #complete(): Promise<void> {
+    // A truncate that is running ends first; whoever called it learns its result.
+    await Promise.allSettled([this.#truncating]);
+    await this.#flush();
+    this.#room.reject(appenderSealedError());
+    this.#space.stop();
+    await this.#quiesce();
+    try {
+      if ((await this.#target.size()) !== this.appended) await this.#resize(this.appended);
+    } catch (error) {
+      this.#space.restart(this.appended);
+      throw error;
+    }
+  }
+
   async #close(): Promise<void> {
     try {
-      // A truncate that is running ends first; whoever called it learns its result.
-      await Promise.allSettled([this.#truncating]);
-      await this.#flush();
-      this.#space.stop();
-      await this.#quiesce();
-      if ((await this.#target.size()) !== this.appended) await this.#resize(this.appended);
+      await this.#seal();
     } finally {
       this.#room.reject(appenderClosedError());
       this.#space.stop();
       await this.#quiesce();
-      this.#releaseMemory();
+      await this.#release();
       await this.#target.close();
     }
   }
 
-  #releaseMemory(): void {
+  async #release(): Promise<void> {
     this.#space.restart(this.appended);
+    this.#space.stop();
     this.#buffer.release();
     this.#queue.discard();
-    this.#pool.trim();
+    this.#pool.leave();
+    await Promise.all([this.#deferred.close(), this.#rounds.close()]);
   }
 
   /** Throws when the state contradicts itself. For tests. */
@@ -395,5 +457,6 @@ export class SegmentAppender implements AsyncDisposable {
     this.#buffer.invariants();
     this.#rounds.invariants();
     this.#space.invariants();
+    this.#deferred.invariants();
   }
 }

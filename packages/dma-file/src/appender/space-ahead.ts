@@ -1,7 +1,7 @@
 import { type Completion, ERRNO, OutOfMemoryError, SunstarError } from '@sunstar/runtime';
 import { alignDown, alignUp } from '../alignment.js';
 import type { AppendTarget } from './append-target.js';
-import type { Chunk, ChunkPool } from './chunk-pool.js';
+import { type Chunk, type ChunkCache, openAppenders } from './chunk-cache.js';
 import type { ResolvedAppenderOptions } from './options.js';
 import type { WriteQueue } from './write-queue.js';
 
@@ -23,7 +23,7 @@ export interface SpaceListener {
 export class SpaceAhead {
   readonly #target: AppendTarget;
   readonly #queue: WriteQueue;
-  readonly #pool: ChunkPool;
+  readonly #pool: ChunkCache;
   readonly #options: ResolvedAppenderOptions;
   readonly #listener: SpaceListener;
   readonly #allocation: Completion;
@@ -46,7 +46,7 @@ export class SpaceAhead {
   constructor(
     target: AppendTarget,
     queue: WriteQueue,
-    pool: ChunkPool,
+    pool: ChunkCache,
     options: ResolvedAppenderOptions,
     allocated: number,
     listener: SpaceListener,
@@ -57,7 +57,7 @@ export class SpaceAhead {
     this.#options = options;
     this.#listener = listener;
     this.#allocated = allocated;
-    this.#zeroed = allocated;
+    this.#zeroed = alignUp(allocated, target.pageBytes);
     this.#step = options.allocationStepBytes;
     this.#canAllocate = options.allocationStepBytes > 0;
     this.#canZero = options.zeroAheadBytes > 0;
@@ -98,18 +98,28 @@ export class SpaceAhead {
     if (!this.#canAllocate || this.#isStopped || this.#pendingEnd >= 0) return;
     if (this.#allocated - end >= this.#step / 2) return;
     if (this.#isDiskFull && this.#target.nowMs - this.#lastFullMs < RETRY_MS) return;
-    const { chunkBytes, allocationStepBytes, diskShares } = this.#options;
+    const { chunkBytes, allocationStepBytes, segmentBytes } = this.#options;
+    // As far as the segment is expected to grow, there is nothing to allocate ahead.
+    if (segmentBytes > 0 && this.#allocated === segmentBytes && end <= segmentBytes) return;
     const free = this.#target.freeDiskBytes();
     if (free >= 0) {
-      const share = alignDown(Math.floor(free / diskShares / 2), chunkBytes);
+      const share = alignDown(Math.floor(free / this.#shares() / 2), chunkBytes);
       this.#step = Math.max(chunkBytes, Math.min(allocationStepBytes, share));
     }
     this.#allocate(Math.max(this.#allocated, alignDown(end, chunkBytes)));
   }
 
+  /** How many appenders grow on this disk, as far as this shard can know. */
+  #shares(): number {
+    const { diskShares } = this.#options;
+    return diskShares > 0 ? diskShares : this.#target.shardCount * openAppenders(this.#target.memory);
+  }
+
   #allocate(from: number): void {
+    const { chunkBytes, segmentBytes } = this.#options;
     this.#pendingFrom = from;
-    this.#pendingEnd = alignDown(from + this.#step, this.#options.chunkBytes);
+    this.#pendingEnd = alignDown(from + this.#step, chunkBytes);
+    if (from < segmentBytes && this.#pendingEnd > segmentBytes) this.#pendingEnd = segmentBytes;
     this.#target.submitAllocate(this.#allocation, from, this.#pendingEnd - from);
   }
 
@@ -197,14 +207,14 @@ export class SpaceAhead {
     if (this.#zeroEnd < 0) this.#releaseZeros();
   }
 
-  /** Starts over with a file of `size` bytes, after `stop()`; nothing may be in flight. */
+  /** Starts over with a file of `size` bytes that were all written, after `stop()`; nothing may be in flight. */
   restart(size: number): void {
     if (!this.isIdle) throw new SunstarError('SUNSTAR_INVARIANT', 'SpaceAhead: restarted while busy.');
     this.#releaseZeros();
     this.#isStopped = false;
     this.#isDiskFull = false;
     this.#allocated = size;
-    this.#zeroed = size;
+    this.#zeroed = alignUp(size, this.#target.pageBytes);
   }
 
   invariants(): void {

@@ -1,6 +1,6 @@
 import { SunstarError } from '@sunstar/runtime';
 import type { AppendTarget } from './append-target.js';
-import type { Chunk, ChunkPool } from './chunk-pool.js';
+import type { Chunk, ChunkCache } from './chunk-cache.js';
 import { EXTENT_STATE, Extent, type ExtentListener } from './extent.js';
 
 /** Who follows the progress of a {@link WriteQueue}. */
@@ -20,7 +20,7 @@ export interface WriteListener {
  */
 export class WriteQueue implements ExtentListener {
   readonly #target: AppendTarget;
-  readonly #pool: ChunkPool;
+  readonly #pool: ChunkCache;
   readonly #maxInFlight: number;
   readonly #listener: WriteListener;
   readonly #extents: Extent[] = [];
@@ -37,7 +37,7 @@ export class WriteQueue implements ExtentListener {
 
   constructor(
     target: AppendTarget,
-    pool: ChunkPool,
+    pool: ChunkCache,
     maxInFlight: number,
     position: number,
     listener: WriteListener,

@@ -1,9 +1,9 @@
 import { type Completion, ERRNO, heapArena, OutOfMemoryError, ShardMemory } from '@sunstar/runtime';
-import type { AppendMemory, AppendTarget } from '../../src/appender/append-target.js';
+import type { AppendMemory, AppendTarget, OneShotTimer } from '../../src/appender/append-target.js';
 
 /** An operation that waits for the test to complete it. */
 export interface Parked {
-  readonly kind: 'read' | 'write' | 'sync' | 'allocate' | 'truncate' | 'defer';
+  readonly kind: 'read' | 'write' | 'sync' | 'allocate' | 'truncate' | 'defer' | 'timer';
   readonly completion: Completion;
   readonly position: number;
   readonly memoryOffset: number;
@@ -41,6 +41,10 @@ class LimitedMemory implements AppendMemory {
   free(offset: number): void {
     this.real.free(offset);
   }
+
+  addReclaimer(...args: Parameters<AppendMemory['addReclaimer']>): () => void {
+    return this.real.addReclaimer(...args);
+  }
 }
 
 /**
@@ -49,7 +53,7 @@ class LimitedMemory implements AppendMemory {
  * what a power cut could leave.
  */
 export class ManualTarget implements AppendTarget {
-  readonly memory: LimitedMemory = new LimitedMemory();
+  readonly memory: LimitedMemory;
   readonly pageBytes = 64;
   readonly path = 'manual';
   readonly shardCount = 1;
@@ -61,9 +65,14 @@ export class ManualTarget implements AppendTarget {
   nowMs = 0;
   freeBytes = 1 << 20;
   syncsStarted = 0;
+  openTimers = 0;
   /** The file was cut and that is not durable yet: nothing may be written, or old bytes could follow new ones. */
   isCutUnsynced = false;
   writesStarted = 0;
+
+  constructor(memory: LimitedMemory = new LimitedMemory()) {
+    this.memory = memory;
+  }
 
   submitRead(completion: Completion, position: number, memoryOffset: number, length: number): void {
     this.#park('read', completion, position, memoryOffset, length);
@@ -91,13 +100,34 @@ export class ManualTarget implements AppendTarget {
   }
 
   submitTruncate(completion: Completion, sizeBytes: number): void {
-    if (this.parked.some((other) => other.kind !== 'defer'))
+    if (this.parked.some((other) => other.kind !== 'defer' && other.kind !== 'timer'))
       throw new Error('truncated with operations in flight');
     this.#park('truncate', completion, sizeBytes, 0, 0);
   }
 
   defer(task: Completion): void {
     this.#park('defer', task, 0, 0, 0);
+  }
+
+  makeTimer(completion: Completion): OneShotTimer {
+    // What this timer has parked, wherever that is in the list by now.
+    const own: Completion = { complete: () => completion.complete(0, 0) };
+    const find = (): number => this.parked.findIndex((operation) => operation.completion === own);
+    const cancel = (): void => {
+      if (find() >= 0) this.parked.splice(find(), 1);
+    };
+    this.openTimers++;
+    return {
+      arm: () => {
+        if (find() < 0) this.#park('timer', own, 0, 0, 0);
+      },
+      cancel,
+      close: () => {
+        cancel();
+        this.openTimers--;
+        return Promise.resolve();
+      },
+    };
   }
 
   size(): Promise<number> {
@@ -110,6 +140,7 @@ export class ManualTarget implements AppendTarget {
 
   close(): Promise<void> {
     if (this.parked.length > 0) throw new Error('closed with operations in flight');
+    if (this.openTimers > 0) throw new Error('closed with timers');
     this.isClosed = true;
     return Promise.resolve();
   }

@@ -17,6 +17,7 @@ const OPTIONS: SegmentAppenderOptions = {
 
 type Action =
   | { readonly kind: 'append'; readonly size: number; readonly fromArena: boolean }
+  | { readonly kind: 'write'; readonly size: number }
   | { readonly kind: 'flush' }
   | { readonly kind: 'request' }
   | { readonly kind: 'waitForRoom' }
@@ -49,6 +50,17 @@ const ordinary: fc.Arbitrary<Action>[] = [
   fc.constant({ kind: 'waitForRoom' as const }),
   fc.record({ kind: fc.constant('powerCut' as const), seed: fc.nat() }),
 ];
+const write: fc.Arbitrary<Action> = fc.record({
+  kind: fc.constant('write' as const),
+  size: fc.integer({ min: 1, max: 700 }),
+});
+/** Everything that flushes or waits by itself. */
+const paced: fc.Arbitrary<SegmentAppenderOptions> = fc.record({
+  flushBytes: fc.constantFrom(0, 1, 300),
+  flushDelayMs: fc.constantFrom(0, 100),
+  commitDelayMs: fc.constantFrom(0, 1, 1000),
+  segmentBytes: fc.constantFrom(0, 512, 3000),
+});
 const truncate: fc.Arbitrary<Action> = fc.record({
   kind: fc.constant('truncate' as const),
   share: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -91,11 +103,20 @@ class Run {
   callbackSeen = 0;
   stableSeen = 0;
   isTruncating = false;
+  isRecycled = false;
   arenaBlock = 0;
+  /** What write() has to append, in order. */
+  readonly writes: { size: number; isDone: boolean; promise: Promise<void> }[] = [];
 
-  async open(): Promise<void> {
+  /** @param oldBytes - What is left of a former use of the file. */
+  async open(options: SegmentAppenderOptions = {}, oldBytes = 0): Promise<void> {
+    this.isRecycled = oldBytes > 0;
+    this.target.fileSize = oldBytes;
+    this.target.content.fill(0xaa, 0, oldBytes);
     const opening = SegmentAppender.open(this.target, {
       ...OPTIONS,
+      ...options,
+      ...(this.isRecycled ? { position: 0, recycle: true } : {}),
       onFlushed: (offset) => {
         expect(offset).toBeGreaterThanOrEqual(this.callbackSeen);
         this.callbackSeen = offset;
@@ -112,6 +133,9 @@ class Run {
     switch (action.kind) {
       case 'append':
         this.append(action.size, action.fromArena);
+        break;
+      case 'write':
+        this.write(action.size);
         break;
       case 'flush':
         this.flush();
@@ -186,6 +210,29 @@ class Run {
     ensure(end === model.length, 'append() returns the end');
   }
 
+  /** The model takes the bytes when the appender says that it did. */
+  write(size: number): void {
+    const { appender, model } = this;
+    const data = Buffer.alloc(size, size & 0xff);
+    const write = { size, isDone: false, promise: Promise.resolve() };
+    write.promise = appender.write(data).then(
+      (end) => {
+        write.isDone = true;
+        ensure(
+          this.writes.every((other, i) => other.isDone || i > this.writes.indexOf(write)),
+          'writes keep their order',
+        );
+        model.bytes.fill(size & 0xff, end - size, end);
+        model.length = Math.max(model.length, end);
+      },
+      (error: unknown) => {
+        write.isDone = true;
+        ensure(error instanceof SunstarError && error.code === 'SUNSTAR_ENOSPC', String(error));
+      },
+    );
+    this.writes.push(write);
+  }
+
   flush(): void {
     const flush = { offset: this.model.length, isSettled: false, promise: Promise.resolve() };
     flush.promise = this.appender.flush().then(
@@ -250,7 +297,7 @@ class Run {
     this.stableSeen = stable;
     ensure(this.holds(target.content, stable), `the file has ${stable} bytes`);
     // Whoever reads the file after a crash finds zeros behind the log.
-    ensure(target.isZeroFrom(appended), 'zeros follow the log');
+    ensure(this.isRecycled || target.isZeroFrom(appended), 'zeros follow the log');
     ensure(appender.stats.syncs <= appender.stats.flushes, 'no more syncs than flushes');
     ensure(!appender.hasRoom || this.rooms.every((room) => room.isSettled), 'room is announced');
     if (appender.failure !== null) return;
@@ -292,6 +339,7 @@ class Run {
     const { appender, target } = this;
     // Appends that fill the buffer must not wait for a flush that nobody asked for.
     await this.drainUntil(Promise.all(this.rooms.map((room) => room.promise)));
+    await this.drainUntil(Promise.all(this.writes.map((write) => write.promise)));
     const closing = appender.close();
     await this.drainUntil(closing);
     if (appender.failure === null) {
@@ -341,6 +389,39 @@ describe('SegmentAppender on a file that completes in any order', () => {
     );
   });
 
+  it('does so when it flushes by itself, and when flushes wait for others', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        paced,
+        fc.array(fc.oneof(...ordinary, write), { maxLength: 100, size: 'max' }),
+        async (options, actions) => {
+          const run = new Run();
+          await run.open(options);
+          for (const action of actions) await run.step(action);
+          await run.close();
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  it('does so in a file that was used before, whatever was in it', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 4000 }),
+        fc.array(fc.oneof(...ordinary, truncate), { maxLength: 80, size: 'max' }),
+        async (oldBytes, actions) => {
+          const run = new Run();
+          await run.open({}, oldBytes);
+          for (const action of actions) await run.step(action);
+          await run.drainUntil(Promise.all(run.flushes.map((flush) => flush.promise)));
+          await run.close();
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
   it('takes all of an append or nothing when memory runs out', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -360,10 +441,11 @@ describe('SegmentAppender on a file that completes in any order', () => {
   it('tells every waiter about errors, never loses flushed bytes, and writes again after retry()', async () => {
     await fc.assert(
       fc.asyncProperty(
+        paced,
         fc.array(fc.oneof(...ordinary, fail), { maxLength: 120, size: 'max' }),
-        async (actions) => {
+        async (options, actions) => {
           const run = new Run();
-          await run.open();
+          await run.open(options);
           for (const action of actions) {
             await run.step(action);
             const { failure } = run.appender;

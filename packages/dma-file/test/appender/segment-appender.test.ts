@@ -29,10 +29,14 @@ async function completeAll(target: ManualTarget): Promise<void> {
   }
 }
 
-async function close(target: ManualTarget, appender: SegmentAppender): Promise<void> {
+async function closeOnly(target: ManualTarget, appender: SegmentAppender): Promise<void> {
   const closing = appender.close();
   await completeAll(target);
   await closing;
+}
+
+async function close(target: ManualTarget, appender: SegmentAppender): Promise<void> {
+  await closeOnly(target, appender);
   expect(target.memory.real.stats().liveBlocks).toBe(0);
 }
 
@@ -346,5 +350,143 @@ describe('SegmentAppender', () => {
     appender.append(Buffer.alloc(10, 6));
     await close(target, appender);
     expect(target.fileSize).toBe(210);
+  });
+
+  it('flushes by itself when enough bytes wait', async () => {
+    const target = new ManualTarget();
+    const appender = await open(target, { ...NO_SPACE_AHEAD, flushBytes: 100 });
+    appender.append(Buffer.alloc(99));
+    expect(kinds(target)).toEqual([]);
+    appender.append(Buffer.alloc(1));
+    expect(kinds(target)).toEqual(['defer']);
+    await completeAll(target);
+    expect(appender.flushed).toBe(100);
+    appender.append(Buffer.alloc(99));
+    expect(kinds(target)).toEqual([]);
+    await close(target, appender);
+  });
+
+  it('flushes by itself after a time, unless somebody asks before', async () => {
+    const target = new ManualTarget();
+    const appender = await open(target, { ...NO_SPACE_AHEAD, flushDelayMs: 50 });
+    appender.append(Buffer.alloc(10));
+    appender.append(Buffer.alloc(10));
+    expect(kinds(target)).toEqual(['timer']);
+    await completeAll(target);
+    expect(appender.flushed).toBe(20);
+    appender.append(Buffer.alloc(10));
+    expect(kinds(target)).toEqual(['timer']);
+    appender.requestFlush();
+    expect(kinds(target)).toEqual(['defer']);
+    await completeAll(target);
+    expect(appender.flushed).toBe(30);
+    await close(target, appender);
+  });
+
+  it('lets a flush wait for those who usually come, and not longer', async () => {
+    const target = new ManualTarget();
+    const appender = await open(target, { ...NO_SPACE_AHEAD, commitDelayMs: 10 });
+    const ask = (count: number): void => {
+      for (let i = 0; i < count; i++) {
+        appender.append(Buffer.alloc(1));
+        appender.requestFlush();
+      }
+    };
+    const sync = (): void => {
+      expect(kinds(target)).toEqual(['defer']);
+      target.complete(0);
+      expect(kinds(target)).toEqual(['write']);
+      target.nowMs += 2;
+      target.complete(0);
+    };
+    ask(8);
+    sync();
+    // One of eight: a slow device is left alone until more have come.
+    ask(1);
+    target.complete(0);
+    expect(kinds(target)).toEqual(['timer']);
+    ask(4);
+    expect(kinds(target)).toEqual(['timer']);
+    ask(1);
+    sync();
+    expect(appender.flushed).toBe(14);
+    ask(1);
+    target.complete(0);
+    expect(kinds(target)).toEqual(['timer']);
+    target.nowMs += 1;
+    target.complete(0);
+    sync();
+    expect(appender.flushed).toBe(15);
+    await close(target, appender);
+  });
+
+  it('allocates no further than the segment is expected to grow', async () => {
+    const target = new ManualTarget();
+    const options = { ...NO_SPACE_AHEAD, allocationStepBytes: 1024, segmentBytes: 1500 };
+    const appender = await open(target, options);
+    expect(target.fileSize).toBe(1024);
+    appender.append(Buffer.alloc(600));
+    await completeAll(target);
+    expect(target.fileSize).toBe(1536);
+    appender.append(Buffer.alloc(900));
+    await completeAll(target);
+    expect(target.fileSize).toBe(1536);
+    appender.append(Buffer.alloc(100));
+    await completeAll(target);
+    expect(target.fileSize).toBe(2560);
+    await close(target, appender);
+  });
+
+  it('shares its chunks with the other appenders of the shard, and its part of the disk', async () => {
+    const one = new ManualTarget();
+    const two = new ManualTarget(one.memory);
+    two.freeBytes = 4096;
+    const first = await open(one);
+    const second = await open(two, { ...NO_SPACE_AHEAD, allocationStepBytes: 4096 });
+    // A quarter of 4096: half of one of two shares.
+    expect(two.fileSize).toBe(1024);
+    first.append(Buffer.alloc(256));
+    await completeAll(one);
+    first.append(Buffer.alloc(1));
+    const blocks = one.memory.real.stats().liveBlocks;
+    second.append(Buffer.alloc(100));
+    expect(one.memory.real.stats().liveBlocks).toBe(blocks);
+    await closeOnly(one, first);
+    await close(two, second);
+  });
+
+  it('seals a file, which stays open', async () => {
+    const target = new ManualTarget();
+    const appender = await open(target);
+    appender.append(Buffer.alloc(100, 1));
+    const sealing = appender.seal();
+    expect(() => appender.append(Buffer.alloc(1))).toThrow(
+      expect.objectContaining({ code: 'SUNSTAR_APPENDER_SEALED' }),
+    );
+    await completeAll(target);
+    await sealing;
+    expect(appender.flushed).toBe(100);
+    expect(target).toMatchObject({ fileSize: 100, isClosed: false });
+    await expect(appender.waitForRoom()).rejects.toMatchObject({ code: 'SUNSTAR_APPENDER_SEALED' });
+    await close(target, appender);
+    expect(target.isClosed).toBe(true);
+  });
+
+  it('can be sealed again when a full disk was in the way', async () => {
+    const target = new ManualTarget();
+    const appender = await open(target);
+    appender.append(Buffer.alloc(100, 1));
+    const sealing = appender.seal();
+    await settle();
+    target.complete(0);
+    target.complete(0, ENOSPC);
+    await expect(sealing).rejects.toMatchObject({ code: 'SUNSTAR_ENOSPC' });
+    appender.retry();
+    appender.append(Buffer.alloc(10, 2));
+    const again = appender.seal();
+    await completeAll(target);
+    await again;
+    expect(target.fileSize).toBe(110);
+    await close(target, appender);
   });
 });

@@ -1,0 +1,47 @@
+import type { IOBuf } from '@sunstar/iobuf';
+import { appenderFullError } from '../errors.js';
+
+/** Writes of one appender that may wait for room. */
+const WAITING_MAX = 65536;
+
+/** What takes bytes while it has room. */
+export interface RoomyAppender {
+  readonly hasRoom: boolean;
+  readonly bufferedBytes: number;
+  append(data: Uint8Array | IOBuf): number;
+  waitForRoom(): Promise<void>;
+}
+
+/** Appends that wait for room, in the order in which they were made. */
+export class OrderedWrites {
+  readonly #appender: RoomyAppender;
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(appender: RoomyAppender) {
+    this.#appender = appender;
+  }
+
+  /** Resolves with the file position after the data, when it was taken. */
+  write(data: Uint8Array | IOBuf): Promise<number> {
+    if (this.#waiting === 0 && this.#appender.hasRoom) {
+      try {
+        return Promise.resolve(this.#appender.append(data));
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
+    if (this.#waiting >= WAITING_MAX) {
+      return Promise.reject(appenderFullError(this.#appender.bufferedBytes, this.#appender.bufferedBytes));
+    }
+    this.#waiting++;
+    const written = this.#last.then(() => this.#write(data)).finally(() => this.#waiting--);
+    this.#last = written.catch(() => undefined);
+    return written;
+  }
+
+  async #write(data: Uint8Array | IOBuf): Promise<number> {
+    while (!this.#appender.hasRoom) await this.#appender.waitForRoom();
+    return this.#appender.append(data);
+  }
+}

@@ -1,0 +1,46 @@
+import { join } from 'node:path';
+import type { AppendTarget } from '../appender/append-target.js';
+import { DmaFile } from '../dma-file.js';
+import { readDirectory, rename, syncDirectory, unlink } from '../file-system.js';
+
+/** Where the segments of a log are; the tests have one that forgets what was not synced. */
+export interface SegmentStorage {
+  /** The names of all files. */
+  list(): Promise<string[]>;
+  /** Opens a file for reading and writing. @param create - It does not exist yet, or is emptied. */
+  open(name: string, create: boolean): Promise<AppendTarget>;
+  /** Replaces a file that has the new name. */
+  rename(from: string, to: string): Promise<void>;
+  remove(name: string): Promise<void>;
+  /** Makes names durable that were created, renamed or removed before. */
+  sync(): Promise<void>;
+}
+
+/** A directory that exists, and holds nothing else. */
+export class DirectoryStorage implements SegmentStorage {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  list(): Promise<string[]> {
+    return readDirectory(this.path);
+  }
+
+  open(name: string, create: boolean): Promise<AppendTarget> {
+    return DmaFile.open(join(this.path, name), { flags: create ? 'w+' : 'r+' });
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return rename(join(this.path, from), join(this.path, to));
+  }
+
+  remove(name: string): Promise<void> {
+    return unlink(join(this.path, name));
+  }
+
+  sync(): Promise<void> {
+    return syncDirectory(this.path);
+  }
+}
