@@ -7,6 +7,7 @@ export {
   SystemError,
   systemError,
 } from './errors.js';
+export * from './io/index.js';
 export type { Logger, LogOption } from './log.js';
 export * from './memory/index.js';
 export * from './placement/index.js';

@@ -1,4 +1,5 @@
 import { SunstarError } from './errors.js';
+import { IoScheduler, reactorIoParts } from './io/index.js';
 import { hashKey } from './key-hash.js';
 import type { Logger } from './log.js';
 import type { ShardMemory } from './memory/index.js';
@@ -13,6 +14,8 @@ export interface ShardContext {
   readonly count: number;
   readonly reactor: Reactor;
   readonly memory: ShardMemory;
+  /** Shares the disks among this shard's scheduling groups. */
+  readonly io: IoScheduler;
   readonly log: Logger;
   /** The `data` option of {@link Runtime.start}, structured-cloned; undefined under {@link attach}. */
   readonly data: unknown;
@@ -53,6 +56,7 @@ export class Shard implements ShardContext, AsyncDisposable {
   readonly count: number;
   readonly reactor: Reactor;
   readonly memory: ShardMemory;
+  readonly io: IoScheduler;
   readonly log: Logger;
   readonly data: unknown;
   readonly #mesh: Mesh;
@@ -64,6 +68,7 @@ export class Shard implements ShardContext, AsyncDisposable {
     this.count = parts.count;
     this.reactor = parts.reactor;
     this.memory = parts.memory;
+    this.io = new IoScheduler(reactorIoParts(parts.reactor));
     this.log = parts.log;
     this.data = parts.data;
     this.#mesh = parts.mesh;

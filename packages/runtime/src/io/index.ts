@@ -1,0 +1,10 @@
+export type { IoGroup } from './io-class.js';
+export { costsFromRates, DEFAULT_IO_COSTS, type IoCosts, ioCost, type MeasuredRates } from './io-cost.js';
+export type { IoClock, IoQueueParts } from './io-queue.js';
+export { IoQueue } from './io-queue.js';
+export { IoRequest, IoRequestList } from './io-request.js';
+export { IoScheduler, type IoSchedulerParts } from './io-scheduler.js';
+export type { LatencyStats } from './learned-latency.js';
+export type { IoSchedulerOptions, ResolvedIoOptions } from './options.js';
+export { reactorIoParts } from './reactor-parts.js';
+export type { IoGroupStats, IoQueueStats } from './stats.js';
