@@ -13,6 +13,8 @@
         "src/monitor.cc",
         "src/ring.cc",
         "src/ring_binding.cc",
+        "src/stack.cc",
+        "src/stall.cc",
         "src/socket.cc",
         "src/zerocopy.cc",
         "src/zerocopy_drain.cc"

@@ -28,6 +28,13 @@ export interface Ring {
    * @param sleeping - Index of the word that is 1 while this thread sleeps in the kernel.
    */
   watch(words: Int32Array, pairs: Int32Array, sleeping: number): void;
+  /**
+   * Has the monitor's thread report turns that last longer than a threshold, see {@link Native.onStall}.
+   *
+   * @param thresholdMs - 0 switches the detection off.
+   * @param reportsPerMinute - How many stalls are reported with a stack; the end of each one is reported.
+   */
+  detectStalls(thresholdMs: number, reportsPerMinute: number): void;
   /** Keeps the event loop alive. */
   ref(): void;
   /** Lets the event loop end. */
@@ -78,6 +85,38 @@ export interface SocketAddress {
 export interface DirectIoAlignment {
   readonly memoryBytes: number;
   readonly offsetBytes: number;
+}
+
+/** One call on a JavaScript stack. */
+export interface StackFrame {
+  /** Empty for a function without a name. */
+  readonly function: string;
+  /** URL or path of the script; empty where there is none. */
+  readonly file: string;
+  /** Counted from 1. */
+  readonly line: number;
+  /** Counted from 1. */
+  readonly column: number;
+}
+
+/** What the monitor's thread found out about a turn that lasts too long. */
+export interface StallEvent {
+  /**
+   * `running`: the stack was taken while JavaScript ran. `native`: the thread is inside native code (a
+   * synchronous call, a collection of garbage) and cannot tell its stack. `returned`: the stack is the first
+   * that could be taken after that. `ended`: the turn is over; sent for every stall, reported or not.
+   */
+  readonly kind: 'running' | 'native' | 'returned' | 'ended';
+  /** The ring of the thread. */
+  readonly ringFd: number;
+  /** The scheduling group that ran, as TypeScript wrote it into the control words. */
+  readonly group: number;
+  /** How long the turn had lasted. */
+  readonly elapsedMs: number;
+  /** How much of it the thread had been on a CPU; −1 when unknown. */
+  readonly cpuMs: number;
+  /** The innermost call first, at most 32. */
+  readonly frames: readonly StackFrame[];
 }
 
 /** Every call of the addon. Numbers in, numbers out; a negative result is an error number. */
@@ -139,6 +178,13 @@ export interface Native {
   readonly allowedCpus: () => number[] | number;
   /** Lets the calling thread run on these CPUs only. */
   readonly pinThread: (cpus: readonly number[]) => number;
+  /**
+   * Has a function called on this thread for the stalls of every thread of the process. Once for each thread; does
+   * not keep its event loop alive. Returns 0 or a negative error number.
+   */
+  readonly onStall: (listener: (event: StallEvent) => void) => number;
+  /** Whether this Node.js lets a stalled thread's stack be taken. */
+  readonly canTakeStacks: boolean;
   /**
    * The CRC-32C of `bytes[start, end)` by the processor's instruction, continuing `seed`; −1 for a range that is not
    * in the array. Absent where the processor has none (SSE4.2, ARMv8 CRC).

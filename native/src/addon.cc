@@ -11,6 +11,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sunstar::ExportCpu(env, exports);
   sunstar::ExportChecksum(env, exports);
   sunstar::ExportBytes(env, exports);
+  sunstar::ExportStall(env, exports);
   return exports;
 }
 

@@ -12,5 +12,6 @@ void ExportFile(Napi::Env env, Napi::Object exports);
 void ExportCpu(Napi::Env env, Napi::Object exports);
 void ExportChecksum(Napi::Env env, Napi::Object exports);
 void ExportBytes(Napi::Env env, Napi::Object exports);
+void ExportStall(Napi::Env env, Napi::Object exports);
 
 }  // namespace sunstar

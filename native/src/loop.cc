@@ -44,7 +44,7 @@ Loop* Loop::Start(Napi::Env env, Ring* ring, Napi::Function tick) {
   uv_unref(reinterpret_cast<uv_handle_t*>(&self->prepare_));
   uv_unref(reinterpret_cast<uv_handle_t*>(&self->idle_));
   napi_add_async_cleanup_hook(env, OnCleanup, self, &self->hook_);
-  self->monitored_ = monitor::Watch(ring->control());
+  self->monitored_ = monitor::Watch(env, ring->control(), ring->fd());
   return self;
 }
 
@@ -80,6 +80,10 @@ bool Loop::LibuvHasWork() const {
   return next != queue || ring_->control()[kControlLibuvReady] != 0;
 }
 
+void Loop::DetectStalls(int64_t threshold_ns, int32_t reports_per_minute) {
+  monitor::DetectStalls(monitored_, threshold_ns, reports_per_minute);
+}
+
 void Loop::BeginTurn() {
   int32_t* control = ring_->control();
   const double now_ms = static_cast<double>(NowUs()) / 1000;
@@ -91,7 +95,9 @@ void Loop::BeginTurn() {
 void Loop::FallAsleep() { __atomic_store_n(ring_->control() + kControlAsleep, 1, __ATOMIC_RELAXED); }
 
 void Loop::WakeUp() {
-  __atomic_store_n(ring_->control() + kControlAsleep, 0, __ATOMIC_RELAXED);
+  // First: a thread that is awake must not seem to be in the turn that it began before it slept.
+  BeginTurn();
+  __atomic_store_n(ring_->control() + kControlAsleep, 0, __ATOMIC_RELEASE);
   monitor::Rouse();
 }
 

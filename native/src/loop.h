@@ -25,6 +25,8 @@ class Loop {
   // Words that other threads write: the thread is woken, or does not fall asleep, while any
   // pair (tail, head) differs. `sleeping` is 1 only while the thread sleeps.
   void Watch(Napi::Int32Array words, const std::vector<uint32_t>& pairs, uint32_t sleeping);
+  // See monitor.h.
+  void DetectStalls(int64_t threshold_ns, int32_t reports_per_minute);
 
  private:
   struct Pair {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "ring.h"
+#include "stall.h"
 
 namespace sunstar::monitor {
 
@@ -24,6 +25,7 @@ int32_t dormant = 0;
 struct Watched {
   int32_t* control;
   int32_t turn;
+  stall::Detector detector;
 };
 
 namespace {
@@ -96,23 +98,33 @@ void Look(Watched& watched, int64_t now_ns, bool calm, Pace& pace) {
   int32_t* control = watched.control;
   const int64_t quota_ns = int64_t{control[kControlQuotaUs]} * 1000;
   pace.wait_ns = std::min(pace.wait_ns, calm ? kCalmQuotas * quota_ns : quota_ns);
-  const int32_t turn = Load(control + kControlTurn);
+  // In the reverse of the order in which a loop writes them when it wakes.
   const bool asleep = Load(control + kControlAsleep) != 0;
+  const int32_t turn = Load(control + kControlTurn);
+  const int64_t began_ns = TurnBeganNs(control);
   if (turn != watched.turn) {
     watched.turn = turn;
     pace.active = true;
+    watched.detector.TurnEnded(began_ns);
   }
-  if (asleep) return;
+  if (asleep) {
+    watched.detector.TurnEnded(now_ns);
+    return;
+  }
   pace.active = true;
-  const int64_t age_ns = now_ns - TurnBeganNs(control);
+  const int64_t age_ns = now_ns - began_ns;
   if (age_ns >= quota_ns / 2) pace.calm = false;
   if (age_ns < quota_ns - quota_ns / 8) {
     if (!calm) pace.wait_ns = std::min(pace.wait_ns, std::max(quota_ns - age_ns, quota_ns / 2));
     return;
   }
   Store(control + kControlPreempt, 1);
-  // It was for a turn that has ended meanwhile.
-  if (Load(control + kControlTurn) != turn) Store(control + kControlPreempt, 0);
+  if (Load(control + kControlTurn) == turn) {
+    watched.detector.SameTurn(turn, began_ns, now_ns);
+  } else {
+    // It was for a turn that has ended meanwhile.
+    Store(control + kControlPreempt, 0);
+  }
 }
 
 // Returns when a loop has woken up, or at the end.
@@ -193,9 +205,9 @@ void WakeUp() {
   if (__atomic_exchange_n(&dormant, 0, __ATOMIC_SEQ_CST) != 0) FutexWake(&dormant);
 }
 
-Watched* Watch(int32_t* control) {
+Watched* Watch(napi_env env, int32_t* control, int ring_fd) {
   State& self = state();
-  auto* watched = new Watched{control, Load(control + kControlTurn)};
+  auto* watched = new Watched{control, Load(control + kControlTurn), stall::Detector(env, control, ring_fd)};
   std::lock_guard life(self.life);
   {
     std::lock_guard lock(self.mutex);
@@ -217,6 +229,11 @@ Watched* Watch(int32_t* control) {
   return watched;
 }
 
+void DetectStalls(Watched* watched, int64_t threshold_ns, int32_t reports_per_minute) {
+  std::lock_guard lock(state().mutex);
+  watched->detector.Configure(threshold_ns, reports_per_minute);
+}
+
 void Unwatch(Watched* watched) {
   State& self = state();
   std::lock_guard life(self.life);
@@ -226,6 +243,7 @@ void Unwatch(Watched* watched) {
     std::erase(self.watched, watched);
     last = self.watched.empty();
   }
+  watched->detector.Stop();
   delete watched;
   if (!last || !self.running) return;
   __atomic_store_n(&self.stop, 1, __ATOMIC_SEQ_CST);

@@ -16,6 +16,7 @@ class RingBinding : public Napi::ObjectWrap<RingBinding> {
                            InstanceMethod<&RingBinding::Enter>("enter"),
                            InstanceMethod<&RingBinding::Start>("start"),
                            InstanceMethod<&RingBinding::Watch>("watch"),
+                           InstanceMethod<&RingBinding::DetectStalls>("detectStalls"),
                            InstanceMethod<&RingBinding::Ref>("ref"),
                            InstanceMethod<&RingBinding::Unref>("unref"),
                            InstanceMethod<&RingBinding::Probe>("probe"),
@@ -45,6 +46,12 @@ class RingBinding : public Napi::ObjectWrap<RingBinding> {
     std::vector<uint32_t> pairs;
     for (size_t i = 0; i < list.ElementLength(); i++) pairs.push_back(static_cast<uint32_t>(list[i]));
     loop_->Watch(info[0].As<Napi::Int32Array>(), pairs, info[2].As<Napi::Number>().Uint32Value());
+  }
+
+  // detectStalls(thresholdMs, reportsPerMinute)
+  void DetectStalls(const Napi::CallbackInfo& info) {
+    loop_->DetectStalls(static_cast<int64_t>(info[0].As<Napi::Number>().DoubleValue() * 1e6),
+                        info[1].As<Napi::Number>().Int32Value());
   }
 
   void Ref(const Napi::CallbackInfo&) { loop_->Ref(); }
