@@ -1,11 +1,14 @@
 /** The group of whatever no other group was asked for: Node's own callbacks, and a shard's entry function. */
 export const DEFAULT_GROUP_ID = 0;
 
-let current: number = DEFAULT_GROUP_ID;
+// A word of the reactor's control block, once there is one: native code makes the default group the current one before
+// it lets libuv call back, and the stall detector reads whose code it has caught.
+let words: Int32Array = new Int32Array(1);
+let at = 0;
 
 /** The id of the scheduling group whose code runs now on this thread. */
 export function currentGroupId(): number {
-  return current;
+  return words[at];
 }
 
 /**
@@ -15,7 +18,14 @@ export function currentGroupId(): number {
  * @returns The group that was current.
  */
 export function swapGroup(groupId: number): number {
-  const before = current;
-  current = groupId;
+  const before = words[at];
+  words[at] = groupId;
   return before;
+}
+
+/** Keeps the current group in this word from now on. For the reactor. */
+export function keepCurrentGroupIn(control: Int32Array, index: number): void {
+  control[index] = words[at];
+  words = control;
+  at = index;
 }

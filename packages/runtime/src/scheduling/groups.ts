@@ -1,5 +1,5 @@
 import { SunstarError } from '../errors.js';
-import { DEFAULT_GROUP_ID } from './current-group.js';
+import { currentGroupId, DEFAULT_GROUP_ID } from './current-group.js';
 
 /** The most scheduling groups of a shard, the default one included: ids have 8 bits. */
 export const MAX_GROUPS = 255;
@@ -27,7 +27,16 @@ export interface SchedulingGroupOptions {
   readonly ioBytesPerSecond?: number;
 }
 
-/** One group of work on this shard, with its part of CPU and disks. */
+/** A promise that resolves in a turn of a group. */
+type TurnOf = (groupId: number) => Promise<void>;
+
+/**
+ * A group of work on this shard, with its part of CPU and disks: a service, a kind of request, background work.
+ *
+ * What runs in a group is what was started there, and everything that continues it: each `await` of sunstar's own
+ * (files, sockets, calls, locks, queues, timers) continues in the group that awaits. After Seastar's
+ * `scheduling_group`.
+ */
 export class SchedulingGroup {
   /** 0 is the default group. The same on every shard of a runtime. */
   readonly id: number;
@@ -37,10 +46,12 @@ export class SchedulingGroup {
   #shares: number;
   #ioShares: number | undefined;
   #ioBytesPerSecond: number;
+  readonly #turnOf: TurnOf;
 
   /** For {@link GroupRegistry} only. @internal */
-  constructor(id: number, options: SchedulingGroupOptions) {
+  constructor(id: number, options: SchedulingGroupOptions, turnOf: TurnOf) {
     this.id = id;
+    this.#turnOf = turnOf;
     this.name = options.name;
     this.parent = options.parent;
     this.latencySensitive = options.latencySensitive ?? false;
@@ -75,6 +86,34 @@ export class SchedulingGroup {
   set ioBytesPerSecond(value: number) {
     this.#ioBytesPerSecond = checkBandwidth(value);
   }
+
+  /**
+   * Runs a function in this group: at once if it is the current one, else in one of its turns. What the caller awaits
+   * continues in the caller's group.
+   *
+   * @returns Rejects as the function does.
+   */
+  async run<R>(work: () => R | PromiseLike<R>): Promise<R> {
+    const caller = currentGroupId();
+    if (caller !== this.id) await this.#turnOf(this.id);
+    try {
+      return await work();
+    } finally {
+      if (currentGroupId() !== caller) await this.#turnOf(caller);
+    }
+  }
+
+  /**
+   * The same outcome, in a turn of this group. For a promise that JavaScript or a library settles somewhere else: in
+   * another group, or in a callback of Node's, which runs in the default group.
+   */
+  async bind<T>(promise: PromiseLike<T>): Promise<T> {
+    try {
+      return await promise;
+    } finally {
+      if (currentGroupId() !== this.id) await this.#turnOf(this.id);
+    }
+  }
 }
 
 /** The groups of one thread, by id and by name. */
@@ -82,8 +121,10 @@ export class GroupRegistry {
   readonly default: SchedulingGroup;
   readonly #byId: (SchedulingGroup | undefined)[] = [];
   readonly #byName = new Map<string, SchedulingGroup>();
+  readonly #turnOf: TurnOf;
 
-  constructor() {
+  constructor(turnOf: TurnOf) {
+    this.#turnOf = turnOf;
     this.default = this.add(DEFAULT_GROUP_ID, { name: 'default' });
   }
 
@@ -113,7 +154,7 @@ export class GroupRegistry {
     if (parent !== undefined && this.#byId[parent.id] !== parent) {
       throw invalid(`The parent of group "${options.name}" is a group of another shard.`);
     }
-    const group = new SchedulingGroup(id, options);
+    const group = new SchedulingGroup(id, options, this.#turnOf);
     this.#byId[id] = group;
     this.#byName.set(group.name, group);
     return group;
@@ -129,9 +170,6 @@ export class GroupRegistry {
     }
   }
 }
-
-/** This thread's groups. */
-export const threadGroups: GroupRegistry = new GroupRegistry();
 
 function checkName(name: string): void {
   if (typeof name !== 'string' || name.length === 0 || name.length > MAX_NAME_LENGTH) {

@@ -1,4 +1,5 @@
 export { currentGroupId, DEFAULT_GROUP_ID } from './current-group.js';
+export type { GroupSnapshot } from './group-stats.js';
 export {
   DEFAULT_SHARES,
   MAX_GROUPS,
@@ -7,3 +8,5 @@ export {
   SchedulingGroup,
   type SchedulingGroupOptions,
 } from './groups.js';
+export { DEFAULT_TASK_QUOTA_US, needPreempt } from './preempt.js';
+export { maybeYield, yieldNow } from './yield.js';
