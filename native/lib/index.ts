@@ -45,6 +45,8 @@ export interface Ring {
   registerBufferRing(groupId: number, entryCount: number): ArrayBuffer | number;
   /** 0 or a negative error number. */
   unregisterBufferRing(groupId: number): number;
+  /** Registers memory for fixed operations, as pairs of address and length; 0 or a negative error number. */
+  registerBuffers(pieces: Float64Array): number;
 }
 
 /** A ring as `createRing` made it; indexes count 32-bit words of `queues`. */

@@ -1,3 +1,7 @@
+#include <sys/uio.h>
+
+#include <vector>
+
 #include "exports.h"
 
 #include "loop.h"
@@ -22,6 +26,7 @@ class RingBinding : public Napi::ObjectWrap<RingBinding> {
                            InstanceMethod<&RingBinding::Probe>("probe"),
                            InstanceMethod<&RingBinding::RegisterBufferRing>("registerBufferRing"),
                            InstanceMethod<&RingBinding::UnregisterBufferRing>("unregisterBufferRing"),
+                           InstanceMethod<&RingBinding::RegisterBuffers>("registerBuffers"),
                        });
   }
 
@@ -84,6 +89,17 @@ class RingBinding : public Napi::ObjectWrap<RingBinding> {
   Napi::Value UnregisterBufferRing(const Napi::CallbackInfo& info) {
     const auto group = static_cast<uint16_t>(info[0].As<Napi::Number>().Uint32Value());
     return Napi::Number::New(info.Env(), ring_->UnregisterBufferRing(group));
+  }
+
+  // registerBuffers(pieces: pairs of address and length): 0 or a negative error number
+  Napi::Value RegisterBuffers(const Napi::CallbackInfo& info) {
+    const auto pieces = info[0].As<Napi::Float64Array>();
+    std::vector<iovec> buffers;
+    for (size_t i = 0; i + 1 < pieces.ElementLength(); i += 2) {
+      buffers.push_back({reinterpret_cast<void*>(static_cast<uintptr_t>(pieces[i])), static_cast<size_t>(pieces[i + 1])});
+    }
+    return Napi::Number::New(info.Env(), ring_->Register(IORING_REGISTER_BUFFERS, buffers.data(),
+                                                         static_cast<uint32_t>(buffers.size())));
   }
 
   Ring* ring_;

@@ -12,3 +12,6 @@ export { type PipelineOptions, pipelined, type Stages } from './pipeline/pipelin
 export type { PipelineResponse } from './pipeline/response-queue.js';
 export type { Receiver } from './receiver.js';
 export type { ConnectionStats } from './stats.js';
+export type { ZeroCopyChoice, ZeroCopyMechanism, ZeroCopyOptions } from './zero-copy/options.js';
+export type { CopyCounts, CopyReason } from './zero-copy/reasons.js';
+export type { ZeroCopyCounters, ZeroCopyStats } from './zero-copy/stats.js';

@@ -20,6 +20,9 @@ import { SendTables } from './send-tables.js';
 import { addTo, type ConnectionStats, newConnectionStats } from './stats.js';
 import { Sweeper } from './sweeper.js';
 import type { Transport } from './transport.js';
+import type { ZeroCopyOptions } from './zero-copy/options.js';
+import { ShardZeroCopy } from './zero-copy/shard-zero-copy.js';
+import type { ZeroCopyStats } from './zero-copy/stats.js';
 
 /** The group of provided buffers that receives of this package take from. */
 const RECEIVE_BUFFER_GROUP = 1;
@@ -31,9 +34,20 @@ const DEFAULT_RECEIVE_BUFFER_COUNT = 1024;
 export interface NetworkShard {
   readonly reactor: Pick<
     Reactor,
-    'submit' | 'cancel' | 'defer' | 'closeAndWait' | 'ref' | 'unref' | 'nowMs' | 'ring' | 'descriptors'
+    | 'submit'
+    | 'cancel'
+    | 'defer'
+    | 'closeAndWait'
+    | 'ref'
+    | 'unref'
+    | 'nowMs'
+    | 'ring'
+    | 'descriptors'
+    | 'zeroCopy'
   >;
   readonly memory: ShardMemory;
+  /** Shards of the runtime, which divide the user's locked memory. */
+  readonly count: number;
   readonly log: Pick<ShardContext['log'], 'error' | 'warn' | 'info' | 'debug'>;
 }
 
@@ -55,6 +69,8 @@ export interface NetworkOptions {
    * shard's memory; 8 to 32768
    */
   readonly receiveBufferCount?: number;
+  /** How large output is sent without a copy. */
+  readonly zeroCopy?: ZeroCopyOptions;
 }
 
 /**
@@ -68,6 +84,7 @@ export class Network implements Completion {
   readonly pool: ReceivePool;
   readonly tables: SendTables;
   readonly sweeper: Sweeper;
+  readonly zeroCopy: ShardZeroCopy;
   /** Milliseconds on the clock of `reactor.nowMs`, exact also outside of a tick. */
   readonly clock: () => number;
   /** Of the outgoing connections. */
@@ -89,6 +106,17 @@ export class Network implements Completion {
     this.log = shard.log;
     this.tables = new SendTables(shard.memory);
     this.sweeper = new Sweeper(clock);
+    const { zeroCopy = {} } = options;
+    const quarter = Math.floor(shard.memory.arena.sizeBytes / 4);
+    const maxHeldBytes = integerOption('maxHeldBytes', zeroCopy.maxHeldBytes, quarter, 0, 2 ** 32);
+    this.zeroCopy = new ShardZeroCopy(
+      shard.memory,
+      shard.reactor.ring,
+      shard.count,
+      clock,
+      zeroCopy,
+      maxHeldBytes,
+    );
     const bufferBytes = powerOfTwo(
       'receiveBufferBytes',
       options.receiveBufferBytes,
@@ -199,6 +227,7 @@ export class Network implements Completion {
   /** Throws when the parts contradict each other. */
   invariants(): void {
     this.pool.invariants();
+    this.zeroCopy.invariants();
     for (const transport of this.#transports) transport.invariants();
   }
 }
@@ -255,6 +284,8 @@ export interface NetworkStats extends ConnectionStats {
   readonly receiveBufferCount: number;
   /** How many are with the kernel, ready to be filled. */
   readonly receiveBuffersFree: number;
+  /** How large output is sent, and why. */
+  readonly zeroCopy: ZeroCopyStats;
 }
 
 /** A snapshot of the current shard's counters. */
@@ -265,5 +296,6 @@ export function networkStats(): NetworkStats {
     receiveBufferBytes: network.pool.bufferBytes,
     receiveBufferCount: network.pool.bufferCount,
     receiveBuffersFree: network.pool.free,
+    zeroCopy: network.zeroCopy.stats(),
   };
 }

@@ -1,4 +1,9 @@
 import { invalidOption } from './errors.js';
+import {
+  DEFAULT_ZERO_COPY_THRESHOLD_BYTES,
+  type ZeroCopyChoice,
+  zeroCopyChoice,
+} from './zero-copy/options.js';
 
 /** What holds for one connection, accepted or outgoing. */
 export interface ConnectionOptions {
@@ -29,6 +34,13 @@ export interface ConnectionOptions {
    * then the connection is closed by force. @defaultValue 5000; 1 ms to 1 h
    */
   readonly closeTimeoutMs?: number | undefined;
+  /** Whether large pieces are sent without a copy. @defaultValue 'auto' */
+  readonly zeroCopy?: ZeroCopyChoice | undefined;
+  /**
+   * How large a piece of output (a fragment of an `IOBuf`) must be to be sent without a copy.
+   * @defaultValue 32768 (32 KiB); 1 byte to 128 KiB. 10240 is where others draw the line.
+   */
+  readonly zeroCopyThresholdBytes?: number | undefined;
 }
 
 /** {@link ConnectionOptions} with every default filled in. */
@@ -41,6 +53,9 @@ export interface ConnectionLimits {
   readonly outputHighWaterBytes: number;
   readonly readAheadBytes: number;
   readonly closeTimeoutMs: number;
+  readonly zeroCopy: ZeroCopyChoice;
+  /** Infinity when zero copy is not to be considered at all. */
+  readonly zeroCopyThresholdBytes: number;
 }
 
 const HOUR_MS = 3_600_000;
@@ -63,6 +78,14 @@ export function integerOption(
 
 /** Checks connection options and fills in the defaults. */
 export function connectionLimits(options: ConnectionOptions, firstByteTimeoutMs?: number): ConnectionLimits {
+  const zeroCopy = zeroCopyChoice(options.zeroCopy);
+  const zeroCopyThresholdBytes = integerOption(
+    'zeroCopyThresholdBytes',
+    options.zeroCopyThresholdBytes,
+    DEFAULT_ZERO_COPY_THRESHOLD_BYTES,
+    1,
+    131_072,
+  );
   const maxOutputBytes = integerOption('maxOutputBytes', options.maxOutputBytes, 2 ** 26, 1024, 2 ** 32);
   return {
     noDelay: options.noDelay ?? true,
@@ -78,5 +101,7 @@ export function connectionLimits(options: ConnectionOptions, firstByteTimeoutMs?
     ),
     readAheadBytes: integerOption('readAheadBytes', options.readAheadBytes, 262_144, 1, 2 ** 30),
     closeTimeoutMs: integerOption('closeTimeoutMs', options.closeTimeoutMs, 5000, 1, HOUR_MS),
+    zeroCopy,
+    zeroCopyThresholdBytes: zeroCopy === 'never' ? Number.POSITIVE_INFINITY : zeroCopyThresholdBytes,
   };
 }

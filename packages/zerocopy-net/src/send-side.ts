@@ -3,8 +3,10 @@ import { type Completion, ERRNO, IORING_OP, systemError } from '@sunstar/runtime
 import { outputLimit } from './errors.js';
 import type { Network } from './network.js';
 import { type Transport, TransportState } from './transport.js';
+import { type ZeroCopyOwner, ZeroCopySide } from './zero-copy/zero-copy-side.js';
 
 const MSG_NOSIGNAL = 0x4000;
+const MSG_MORE = 0x8000;
 const SHUT_WR = 1;
 
 /** Half-close: not asked for; FIN after what is waiting; FIN in flight; FIN sent. */
@@ -27,7 +29,7 @@ class ShutdownOperation implements Completion {
  * The bytes in flight are in a buffer of their own: whatever the application does with `output`, what
  * the kernel reads stays as it is until the send completes.
  */
-export class SendSide implements Completion {
+export class SendSide implements Completion, ZeroCopyOwner {
   /** Bytes to send; append, then {@link flush}. Never in the kernel's hands. */
   readonly output: IOBuf;
 
@@ -39,6 +41,7 @@ export class SendSide implements Completion {
   #table = -1;
   #ending: number = Ending.No;
   #aboveHighWater = false;
+  #zeroCopy: ZeroCopySide | null = null;
 
   constructor(transport: Transport, network: Network) {
     this.#transport = transport;
@@ -57,9 +60,24 @@ export class SendSide implements Completion {
     return this.#aboveHighWater;
   }
 
-  /** Something of this side is in the kernel's hands. */
+  /** Something of this side is in the kernel's hands, and will complete when it is cancelled. */
   get isBusy(): boolean {
     return this.#isSending || this.#ending === Ending.InFlight;
+  }
+
+  /** Zero-copy sends whose memory the kernel may still read: the descriptor must stay open for their notifications. */
+  get zeroCopyInFlight(): number {
+    return this.#zeroCopy === null ? 0 : this.#zeroCopy.inFlight;
+  }
+
+  /** Bytes that they hold. */
+  get zeroCopyHeldBytes(): number {
+    return this.#zeroCopy === null ? 0 : this.#zeroCopy.heldBytes;
+  }
+
+  /** The error queue is being watched: it ends by itself after the last notification. */
+  get isWatching(): boolean {
+    return this.#zeroCopy?.isBusy === true;
   }
 
   /** {@link end} was called. */
@@ -101,6 +119,12 @@ export class SendSide implements Completion {
   /** Asks the kernel to end the send; {@link isBusy} tells when it has. */
   cancel(): void {
     if (this.#isSending) this.#network.reactor.cancel(this.#operationId);
+    this.#zeroCopy?.cancel();
+  }
+
+  /** Resets the connection so that all zero-copy sends are notified; the descriptor stays open. */
+  disconnect(): void {
+    this.#zeroCopy?.disconnect();
   }
 
   /** Frees all output; only when {@link isBusy} is false. */
@@ -138,13 +162,34 @@ export class SendSide implements Completion {
   #submit(): void {
     const { reactor, memory, tables } = this.#network;
     const content = this.#inFlight;
-    const base = memory.arena.address;
     this.#isSending = true;
+    let count = content.fragmentCount;
+    let flags = MSG_NOSIGNAL;
+    if (content.sizeBytes >= this.#transport.limits.zeroCopyThresholdBytes) {
+      this.#zeroCopy ??= new ZeroCopySide(this.#transport, this.#network, this);
+      const id = this.#zeroCopy.trySend(content);
+      if (id >= 0) {
+        this.#operationId = id;
+        return;
+      }
+      if (this.#zeroCopy.copyCount < count) {
+        count = this.#zeroCopy.copyCount;
+        flags |= MSG_MORE;
+      }
+    }
     // Without memory for a table, the first fragment goes alone.
-    if (content.fragmentCount > 1) this.#table = tables.tryFill(content);
+    if (count > 1) this.#table = tables.tryFill(content, count);
     this.#operationId =
       this.#table >= 0
-        ? reactor.submit(this, IORING_OP.SENDMSG, this.#transport.fd, base + this.#table, 1, 0, MSG_NOSIGNAL)
+        ? reactor.submit(
+            this,
+            IORING_OP.SENDMSG,
+            this.#transport.fd,
+            memory.arena.address + this.#table,
+            1,
+            0,
+            flags,
+          )
         : reactor.submit(
             this,
             IORING_OP.SEND,
@@ -152,23 +197,28 @@ export class SendSide implements Completion {
             content.fragmentAddress(0),
             content.fragmentLength(0),
             0,
-            MSG_NOSIGNAL,
+            flags,
           );
   }
 
-  /** The send's completion. */
+  /** The completion of a send with copies. */
   complete(result: number): void {
-    const transport = this.#transport;
-    this.#isSending = false;
     if (this.#table >= 0) {
       this.#network.tables.release(this.#table);
       this.#table = -1;
     }
+    if (result > 0) this.#inFlight.trimFront(result);
+    this.zeroCopySent(result);
+  }
+
+  /** What was sent is no longer in the content. */
+  zeroCopySent(result: number): void {
+    const transport = this.#transport;
+    this.#isSending = false;
     if (result > 0) {
       transport.stats.sends++;
       transport.stats.bytesOut += result;
       transport.lastActivityMs = this.#network.reactor.nowMs;
-      this.#inFlight.trimFront(result);
     }
     if (transport.state >= TransportState.Settling) transport.settle();
     else if (result < 0 && result !== -ERRNO.EAGAIN && result !== -ERRNO.EINTR) {
@@ -185,6 +235,11 @@ export class SendSide implements Completion {
     if (transport.state >= TransportState.Settling) transport.settle();
     else if (result < 0) transport.failed(systemError('shutdown', result));
     else transport.enqueue();
+  }
+
+  /** Throws when the parts contradict each other. */
+  invariants(): void {
+    this.#zeroCopy?.invariants();
   }
 
   #notifyDrain(): void {

@@ -36,16 +36,17 @@ export class SendTables {
   /**
    * Writes a message of the first fragments of `content`.
    *
+   * @param maxCount - How many of them at most.
    * @returns Arena offset of the message header, to {@link release} when the send completed; −1 when
    * the shard has no memory for it.
    */
-  tryFill(content: IOBuf): number {
+  tryFill(content: IOBuf, maxCount: number = MAX_FRAGMENTS_PER_SEND): number {
     const table = this.#idle.pop() ?? this.#memory.tryAllocate(TABLE_BYTES);
     if (table < 0) return -1;
     this.#inUse++;
     const { view, address } = this.#memory.arena;
     const vector = table + HEADER_BYTES;
-    const count = content.writeIovecs(vector, MAX_FRAGMENTS_PER_SEND);
+    const count = content.writeIovecs(vector, Math.min(maxCount, MAX_FRAGMENTS_PER_SEND));
     const vectorAddress = address + vector;
     for (let at = 0; at < HEADER_BYTES; at += 8) view.setFloat64(table + at, 0, true);
     // msg_iov and msg_iovlen; no name, no control data. setUint32 keeps the low 32 bits.

@@ -28,6 +28,7 @@ export interface TransportOwner {
  * | Draining  | close()                                | discarded | what is waiting, then FIN    |
  * | Lingering | our FIN is out, the peer's not seen    | discarded | none                         |
  * | Settling  | reset, error, deadline, or all is done | cancelled | cancelled                    |
+ * |           | … then, while zero-copy sends are held | none      | taken by the peer, or reset  |
  * | Closing   | the last operation has completed       | none      | none; the descriptor closes  |
  * | Closed    | the descriptor is closed               |           |                              |
  */
@@ -61,6 +62,9 @@ export class Transport {
   #error: SunstarError | null = null;
   #isQueued = false;
   #closeDeadlineMs = 0;
+  /** The connection ends by force: what it holds is not waited for. */
+  #isForced = false;
+  #isDraining = false;
 
   constructor(
     network: Network,
@@ -86,6 +90,11 @@ export class Transport {
     return this.#state;
   }
 
+  /** The descriptor closes as soon as nothing is in flight. */
+  get isSettling(): boolean {
+    return this.#state === TransportState.Settling;
+  }
+
   /** What ended the connection early, if anything did. */
   get error(): SunstarError | null {
     return this.#error;
@@ -106,8 +115,12 @@ export class Transport {
 
   /** Drops what is waiting and resets the connection. */
   reset(error: SunstarError | null): void {
-    if (this.#state >= TransportState.Settling) return;
+    if (this.#state >= TransportState.Settling) {
+      if (this.#isDraining) this.#forceDrain();
+      return;
+    }
     this.stats.resets++;
+    this.#isForced = true;
     // With linger 0, closing sends RST and drops what is in the socket's buffers.
     native.setLinger(this.fd, 0);
     this.tearDown(error);
@@ -140,7 +153,15 @@ export class Transport {
 
   /** Closes the descriptor if nothing is in flight any more. */
   settle(): void {
-    if (this.#state !== TransportState.Settling || this.receiveSide.isArmed || this.sendSide.isBusy) return;
+    const { receiveSide, sendSide } = this;
+    if (this.#state !== TransportState.Settling || receiveSide.isArmed || sendSide.isBusy) return;
+    if (sendSide.zeroCopyInFlight > 0) {
+      if (!this.#isDraining) this.#drain();
+      return;
+    }
+    if (sendSide.isWatching) return;
+    if (this.#isDraining) this.#network.zeroCopy.counters.draining--;
+    this.#isDraining = false;
     this.#state = TransportState.Closing;
     this.sendSide.dispose();
     this.receiveSide.dispose();
@@ -148,6 +169,34 @@ export class Transport {
     const closed = (): void => this.#closed();
     // Whatever close answers, the descriptor is gone.
     this.#network.reactor.closeAndWait(this.fd).then(closed, closed);
+  }
+
+  /**
+   * Waits for the notifications of zero-copy sends: closing the descriptor now would lose them, and the memory could
+   * never be used again, or worse, would be. What the peer does not take in time is dropped by a reset, which ends
+   * all of them at once.
+   */
+  #drain(): void {
+    this.#isDraining = true;
+    const { counters } = this.#network.zeroCopy;
+    counters.drains++;
+    counters.draining++;
+    if (this.#isForced) {
+      this.#forceDrain();
+      return;
+    }
+    // FIN goes out behind the data even though others may hold a duplicate of the descriptor.
+    native.shutDown(this.fd);
+    const { closeTimeoutMs } = this.limits;
+    this.#closeDeadlineMs = Math.max(this.#closeDeadlineMs, this.#network.clock() + closeTimeoutMs);
+    this.#network.sweeper.watch(this, closeTimeoutMs);
+  }
+
+  #forceDrain(): void {
+    this.#network.zeroCopy.counters.forcedDrains++;
+    // Once: what is held afterwards is in the hands of a device.
+    this.#closeDeadlineMs = Number.POSITIVE_INFINITY;
+    this.sendSide.disconnect();
   }
 
   #closed(): void {
@@ -210,14 +259,18 @@ export class Transport {
       }
     } else if (this.#state < TransportState.Settling && nowMs >= this.#closeDeadlineMs) {
       this.stats.forcedCloses++;
-      if (this.#state === TransportState.Lingering) this.tearDown(null);
-      else this.reset(closeTimeout(closeTimeoutMs, this.sendSide.pendingBytes));
-    }
+      const { pendingBytes, zeroCopyHeldBytes } = this.sendSide;
+      if (this.#state === TransportState.Lingering && zeroCopyHeldBytes === 0) this.tearDown(null);
+      else this.reset(closeTimeout(closeTimeoutMs, pendingBytes + zeroCopyHeldBytes));
+    } else if (this.#isDraining && nowMs >= this.#closeDeadlineMs) this.#forceDrain();
   }
 
   /** Throws when the state contradicts itself. */
   invariants(): void {
-    const busy = this.receiveSide.isArmed || this.sendSide.isBusy;
+    const { sendSide } = this;
+    sendSide.invariants();
+    const held = sendSide.zeroCopyInFlight > 0 || sendSide.isWatching;
+    const busy = this.receiveSide.isArmed || sendSide.isBusy || held;
     if (this.#state >= TransportState.Closing && (busy || this.sendSide.pendingBytes > 0)) {
       throw new Error(`A closed transport has operations in flight or holds output (state ${this.#state}).`);
     }

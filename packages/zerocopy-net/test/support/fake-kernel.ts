@@ -29,6 +29,8 @@ export class FakeKernel {
   finSent = false;
   closes: (() => void)[] = [];
   closedDescriptors: number[] = [];
+  /** Descriptors with zero-copy sends in flight, as native code is told. */
+  readonly marked = new Set<number>();
   references = 0;
   nowMs = 1000;
   logged = 0;
@@ -48,6 +50,7 @@ export class FakeKernel {
     };
     this.shard = {
       memory,
+      count: 1,
       log: { error: log, warn: log, info: log, debug: log },
       reactor: {
         get nowMs(): number {
@@ -76,11 +79,17 @@ export class FakeKernel {
             this.#ringEntries = entries;
             return ring;
           },
+          probe: () => new Uint8Array(256).fill(1),
         } as unknown as NetworkShard['reactor']['ring'],
         descriptors: {
           own() {},
           disown() {},
           owns: () => false,
+        } as unknown as NetworkShard['reactor']['descriptors'],
+        zeroCopy: {
+          own: (fd: number) => this.marked.add(fd),
+          disown: (fd: number) => this.marked.delete(fd),
+          owns: (fd: number) => this.marked.has(fd),
         } as unknown as NetworkShard['reactor']['descriptors'],
       },
     };
