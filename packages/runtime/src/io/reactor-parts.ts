@@ -1,7 +1,7 @@
 import { monotonicMs } from '../reactor/clock.js';
 import type { Reactor } from '../reactor/index.js';
 import { swapGroup } from '../scheduling/current-group.js';
-import { threadGroups } from '../scheduling/groups.js';
+import { threadGroups } from '../scheduling/thread-scheduler.js';
 import { threadTimers } from '../sync/node-timers.js';
 import type { IoClock } from './io-queue.js';
 import type { IoSchedulerParts } from './io-scheduler.js';
