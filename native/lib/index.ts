@@ -231,6 +231,12 @@ export const CONTROL = {
   GROUP: 15,
   /** How long a turn may last before PREEMPT, in microseconds; 500 at first. */
   QUOTA_US: 16,
+  /** TypeScript sets 1: measure turns, for there are groups to share the time. */
+  GROUPED: 17,
+  /** Two words: how long the last turn took in milliseconds, with what it submitted, as a double; when GROUPED. */
+  TURN_MS: 18,
+  /** Two words: the milliseconds that libuv and its callbacks took in all, as a double. */
+  OUTSIDE_MS: 20,
 } as const;
 
 /** The upper half of an operation's user data. */

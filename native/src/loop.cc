@@ -12,10 +12,10 @@ namespace {
 // How often the clock is read while polling: a pause is some tens of nanoseconds.
 constexpr int kPausesPerClockRead = 32;
 
-int64_t NowUs() {
+double NowMs() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * int64_t{1'000'000} + now.tv_nsec / 1000;
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
 void Pause() {
@@ -44,6 +44,7 @@ Loop* Loop::Start(Napi::Env env, Ring* ring, Napi::Function tick) {
   uv_unref(reinterpret_cast<uv_handle_t*>(&self->prepare_));
   uv_unref(reinterpret_cast<uv_handle_t*>(&self->idle_));
   napi_add_async_cleanup_hook(env, OnCleanup, self, &self->hook_);
+  self->left_ms_ = NowMs();
   self->monitored_ = monitor::Watch(env, ring->control(), ring->fd());
   return self;
 }
@@ -86,10 +87,30 @@ void Loop::DetectStalls(int64_t threshold_ns, int32_t reports_per_minute) {
 
 void Loop::BeginTurn() {
   int32_t* control = ring_->control();
-  const double now_ms = static_cast<double>(NowUs()) / 1000;
-  memcpy(control + kControlNowMs, &now_ms, sizeof now_ms);
+  turn_since_ms_ = NowMs();
+  memcpy(control + kControlNowMs, &turn_since_ms_, sizeof turn_since_ms_);
   __atomic_store_n(control + kControlTurn, control[kControlTurn] + 1, __ATOMIC_RELEASE);
   __atomic_store_n(control + kControlPreempt, 0, __ATOMIC_RELAXED);
+}
+
+// What the turn has submitted is part of it.
+void Loop::EndTurn() {
+  int32_t* control = ring_->control();
+  if (control[kControlGrouped] == 0) return;
+  const double turn_ms = NowMs() - turn_since_ms_;
+  memcpy(control + kControlTurnMs, &turn_ms, sizeof turn_ms);
+}
+
+void Loop::Leave() {
+  ring_->control()[kControlGroup] = 0;
+  BeginTurn();
+  left_ms_ = turn_since_ms_;
+}
+
+void Loop::ComeBack() {
+  BeginTurn();
+  outside_ms_ += turn_since_ms_ - left_ms_;
+  memcpy(ring_->control() + kControlOutsideMs, &outside_ms_, sizeof outside_ms_);
 }
 
 void Loop::FallAsleep() { __atomic_store_n(ring_->control() + kControlAsleep, 1, __ATOMIC_RELAXED); }
@@ -126,9 +147,9 @@ bool Loop::Tick() {
 bool Loop::Poll(int timeout_ms) {
   const int32_t idle_us = ring_->control()[kControlIdlePollUs];
   if (idle_us <= 0) return false;
-  int64_t limit_us = idle_us;
-  if (timeout_ms >= 0) limit_us = std::min<int64_t>(limit_us, int64_t{timeout_ms} * 1000);
-  const int64_t deadline_us = NowUs() + limit_us;
+  double limit_ms = idle_us / 1e3;
+  if (timeout_ms >= 0) limit_ms = std::min<double>(limit_ms, timeout_ms);
+  const double deadline_ms = NowMs() + limit_ms;
   do {
     for (int i = 0; i < kPausesPerClockRead; i++) {
       if (HasWork()) return true;
@@ -138,7 +159,7 @@ bool Loop::Poll(int timeout_ms) {
       }
       Pause();
     }
-  } while (NowUs() < deadline_us);
+  } while (NowMs() < deadline_ms);
   return false;
 }
 
@@ -161,9 +182,10 @@ int Loop::Sleep(int timeout_ms) {
 
 void Loop::Run() {
   Napi::HandleScope scope(env_);
-  BeginTurn();
+  ComeBack();
   while (!dead_) {
-    if (HasWork() && !Tick()) return;
+    const bool ran = HasWork();
+    if (ran && !Tick()) return;
     const uint32_t unsubmitted = ring_->Unsubmitted();
     uv_update_time(uv_);
     // Zero when libuv has something to run, a timer is due, or nothing keeps the loop alive.
@@ -172,15 +194,18 @@ void Loop::Run() {
     const bool may_poll = ring_->control()[kControlIdlePollUs] > 0;
     if (back_to_libuv || may_poll || HasWork()) {
       if (unsubmitted != 0 || ring_->NeedsEnter()) ring_->Enter(unsubmitted, 0, IORING_ENTER_GETEVENTS);
+      if (ran) EndTurn();
       if (back_to_libuv) break;
       if (HasWork()) continue;
+    } else if (ran) {
+      EndTurn();
     }
     FallAsleep();
     const bool timed_out = !Poll(timeout_ms) && Sleep(timeout_ms) == -ETIME;
     WakeUp();
     if (timed_out) break;
   }
-  BeginTurn();
+  Leave();
   // libuv's own poll, which follows, must not sleep.
   uv_idle_start(&idle_, OnIdle);
 }

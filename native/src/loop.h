@@ -46,6 +46,9 @@ class Loop {
   int Sleep(int timeout_ms);
   // What the monitor sees.
   void BeginTurn();
+  void EndTurn();
+  void Leave();
+  void ComeBack();
   void FallAsleep();
   void WakeUp();
   bool Tick();
@@ -63,6 +66,9 @@ class Loop {
   uv_idle_t idle_{};
   int open_handles_ = 2;
   bool dead_ = false;
+  double turn_since_ms_ = 0;
+  double left_ms_ = 0;
+  double outside_ms_ = 0;
   std::vector<Pair> pairs_;
   int32_t* sleeping_ = nullptr;
 };

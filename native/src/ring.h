@@ -31,8 +31,11 @@ enum ControlWord : uint32_t {
   kControlTurn = 12,         // incremented at each start of JavaScript by the loop, and when it hands over to libuv
   kControlPreempt = 13,      // the running turn has used up its quota; cleared when the next one starts
   kControlAsleep = 14,       // the thread sleeps, or polls because it has nothing to do
-  kControlGroup = 15,        // the scheduling group that runs, written by TypeScript
+  kControlGroup = 15,        // the scheduling group that runs, written by TypeScript; 0 outside of the loop
   kControlQuotaUs = 16,      // how long a turn may last before kControlPreempt
+  kControlGrouped = 17,      // turns have to be measured, for there are groups to share the time
+  kControlTurnMs = 18,       // two words: how long the last turn took, as a double
+  kControlOutsideMs = 20,    // two words: time that libuv and its callbacks took in all, as a double
   kControlWords = 32,
 };
 

@@ -1,6 +1,7 @@
 import { type LogOption, shardLogger } from './log.js';
 import { createArena, type HugePages, MAX_ARENA_BYTES, PAGE_BYTES, ShardMemory } from './memory/index.js';
 import { Reactor } from './reactor/index.js';
+import { createGroupNames } from './scheduling/group-names.js';
 import { findCurrentShard, Shard, setCurrentShard } from './shard.js';
 import { parseSize } from './size.js';
 import { createControlBlock, Mesh } from './smp/index.js';
@@ -13,6 +14,8 @@ export interface AttachOptions {
   readonly hugePages?: HugePages;
   /** How long the thread looks for work before it sleeps, in microseconds. @default 0 */
   readonly idlePollUs?: number;
+  /** How long a turn should last at most, in microseconds, 50 to 100000: see docs/scheduling.md. @default 500 */
+  readonly taskQuotaUs?: number;
   /** Level or logger. @default 'warn' */
   readonly log?: LogOption;
 }
@@ -33,7 +36,10 @@ export function attach(options: AttachOptions = {}): Shard {
     hugePages: options.hugePages ?? 'auto',
   });
   const memory = new ShardMemory(arena);
-  const reactor = new Reactor({ idlePollUs: options.idlePollUs ?? 0 });
+  const reactor = new Reactor({
+    idlePollUs: options.idlePollUs ?? 0,
+    ...(options.taskQuotaUs === undefined ? {} : { taskQuotaUs: options.taskQuotaUs }),
+  });
   const mesh = new Mesh({
     shardId: 0,
     control: createControlBlock(1),
@@ -48,6 +54,7 @@ export function attach(options: AttachOptions = {}): Shard {
     memory,
     mesh,
     log: shardLogger(options.log ?? 'warn', 0),
+    groupNames: createGroupNames(),
     data: undefined,
   });
   setCurrentShard(shard);

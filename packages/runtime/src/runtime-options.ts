@@ -5,6 +5,7 @@ import { SunstarError } from './errors.js';
 import type { LogOption } from './log.js';
 import { checkHugePages, type HugePages } from './memory/index.js';
 import { type Placed, type Placement, placeShards } from './placement/index.js';
+import { DEFAULT_TASK_QUOTA_US } from './scheduling/index.js';
 import type { ShardCrashedError } from './shard-handle.js';
 import { parseSize } from './size.js';
 import { fullLimits, type MeshLimits } from './smp/options.js';
@@ -30,6 +31,8 @@ export interface RuntimeOptions {
   readonly overprovisioned?: boolean;
   /** How long an idle shard looks for work before it sleeps, in microseconds. @default 200, 0 when overprovisioned */
   readonly idlePollUs?: number;
+  /** How long a turn should last at most, in microseconds, 50 to 100000: see docs/scheduling.md. @default 500 */
+  readonly taskQuotaUs?: number;
   /** Given to every shard as `shard.data`; structured-cloned. */
   readonly data?: unknown;
   /** What to do when a shard crashes: stop all others, or call a function. @default 'stop' */
@@ -52,6 +55,7 @@ export interface ResolvedOptions {
   readonly hugePages: HugePages;
   readonly placed: Placed;
   readonly idlePollUs: number;
+  readonly taskQuotaUs: number;
   readonly mesh: MeshLimits;
   readonly data: unknown;
   readonly onCrash: 'stop' | ((error: ShardCrashedError) => void);
@@ -81,6 +85,7 @@ export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
     hugePages: checkHugePages(options.hugePages ?? 'auto'),
     placed,
     idlePollUs,
+    taskQuotaUs: options.taskQuotaUs ?? DEFAULT_TASK_QUOTA_US,
     mesh: fullLimits(options.mesh ?? {}),
     data: options.data,
     onCrash: options.onCrash ?? 'stop',

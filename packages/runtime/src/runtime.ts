@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { SunstarError } from './errors.js';
 import { createArena } from './memory/index.js';
 import { type RuntimeOptions, resolveOptions } from './runtime-options.js';
+import { createGroupNames } from './scheduling/group-names.js';
 import { type ShardCrashedError, ShardHandle } from './shard-handle.js';
 import { createControlBlock } from './smp/index.js';
 import { toWire } from './worker-protocol.js';
@@ -36,7 +37,7 @@ export class Runtime implements AsyncDisposable {
 
   private constructor(options: RuntimeOptions) {
     this.#options = resolveOptions(options);
-    const { shardCount, arenaBytes, placed, idlePollUs, mesh, log, data, entry } = this.#options;
+    const { shardCount, arenaBytes, placed, idlePollUs, taskQuotaUs, mesh, log, data, entry } = this.#options;
     this.shardCount = shardCount;
     this.memoryPerShardBytes = arenaBytes;
     this.placement = placed.cpus;
@@ -46,6 +47,7 @@ export class Runtime implements AsyncDisposable {
     // Whoever does not look at `finished` hears of a crash through start(), stop() and untilSignal().
     this.finished.catch(() => {});
     const control = createControlBlock(shardCount);
+    const groupNames = createGroupNames();
     const arenas = Array.from(
       { length: shardCount },
       () => createArena(arenaBytes, { hugePages: this.#options.hugePages }).shared as SharedArrayBuffer,
@@ -62,6 +64,8 @@ export class Runtime implements AsyncDisposable {
             entry,
             data,
             idlePollUs,
+            taskQuotaUs,
+            groupNames,
             mesh,
             log,
           },

@@ -4,6 +4,8 @@ import { hashKey } from './key-hash.js';
 import type { Logger } from './log.js';
 import type { ShardMemory } from './memory/index.js';
 import type { Reactor } from './reactor/index.js';
+import { GroupNames } from './scheduling/group-names.js';
+import { ShardGroups } from './scheduling/index.js';
 import type { Mesh, Sharded } from './smp/index.js';
 
 /** What a shard offers to the code that runs on it. */
@@ -17,6 +19,8 @@ export interface ShardContext {
   /** Shares the disks among this shard's scheduling groups. */
   readonly io: IoScheduler;
   readonly log: Logger;
+  /** Who gets which part of this shard's CPU time: see docs/scheduling.md. */
+  readonly groups: ShardGroups;
   /** The `data` option of {@link Runtime.start}, structured-cloned; undefined under {@link attach}. */
   readonly data: unknown;
   /** The shard that a key belongs to, the same on every shard and in every run with as many shards. */
@@ -47,6 +51,8 @@ export interface ShardParts {
   readonly memory: ShardMemory;
   readonly mesh: Mesh;
   readonly log: Logger;
+  /** The names of all shards' scheduling groups, from `createGroupNames()`. */
+  readonly groupNames: SharedArrayBuffer;
   readonly data: unknown;
 }
 
@@ -58,6 +64,7 @@ export class Shard implements ShardContext, AsyncDisposable {
   readonly memory: ShardMemory;
   readonly io: IoScheduler;
   readonly log: Logger;
+  readonly groups: ShardGroups;
   readonly data: unknown;
   readonly #mesh: Mesh;
   readonly #stopTasks: (() => void | Promise<void>)[] = [];
@@ -70,6 +77,7 @@ export class Shard implements ShardContext, AsyncDisposable {
     this.memory = parts.memory;
     this.io = new IoScheduler(reactorIoParts(parts.reactor));
     this.log = parts.log;
+    this.groups = new ShardGroups(new GroupNames(parts.groupNames));
     this.data = parts.data;
     this.#mesh = parts.mesh;
     const mesh = parts.mesh;

@@ -12,6 +12,8 @@ export interface ShardBirth {
   readonly entry: string;
   readonly data: unknown;
   readonly idlePollUs: number;
+  readonly taskQuotaUs: number;
+  readonly groupNames: SharedArrayBuffer;
   readonly mesh: MeshLimits;
   readonly log: Exclude<LogOption, object>;
 }

@@ -17,6 +17,7 @@ export class OperationTable {
   readonly #completions: (Completion | null)[] = [];
   #ids: Int32Array = new Int32Array(0);
   #tags: Uint8Array = new Uint8Array(0);
+  #groups: Uint8Array = new Uint8Array(0);
   #free: Int32Array = new Int32Array(0);
   #freeCount = 0;
 
@@ -26,11 +27,12 @@ export class OperationTable {
   }
 
   /** Takes a slot; returns the operation's id. */
-  add(completion: Completion, tag: number): number {
+  add(completion: Completion, tag: number, groupId: number): number {
     if (this.#freeCount === 0) this.#grow();
     const slot = this.#free[--this.#freeCount];
     this.#completions[slot] = completion;
     this.#tags[slot] = tag;
+    this.#groups[slot] = groupId;
     return this.#ids[slot];
   }
 
@@ -58,6 +60,11 @@ export class OperationTable {
     return this.#tags[id & SLOT_MASK];
   }
 
+  /** The scheduling group that an operation in flight was submitted by. */
+  groupOf(id: number): number {
+    return this.#groups[id & SLOT_MASK];
+  }
+
   #grow(): void {
     const from = this.#ids.length;
     const to = from === 0 ? INITIAL_SLOTS : from * 2;
@@ -71,8 +78,11 @@ export class OperationTable {
     ids.set(this.#ids);
     const tags = new Uint8Array(to);
     tags.set(this.#tags);
+    const groups = new Uint8Array(to);
+    groups.set(this.#groups);
     this.#ids = ids;
     this.#tags = tags;
+    this.#groups = groups;
     this.#free = new Int32Array(to);
     // The table grows only when no slot is free: the new ones are all there is, lowest on top.
     for (let slot = to - 1; slot >= from; slot--) {

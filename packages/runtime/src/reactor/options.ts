@@ -6,6 +6,8 @@ export interface ReactorOptions {
   readonly completionEntries?: number;
   /** How long an idle thread looks for work before it sleeps, in microseconds. @default 0 */
   readonly idlePollUs?: number;
+  /** How long a turn should last at most before `needPreempt()` says so, in microseconds, 50 to 100000. @default 500 */
+  readonly taskQuotaUs?: number;
 }
 
 /** Counters of a Reactor; those of the loop wrap at 2^32. */

@@ -1,5 +1,14 @@
 import { CONTROL, native, type Ring, TAG } from '@sunstar/native';
-import { SunstarError, systemError } from '../errors.js';
+import { SunstarError } from '../errors.js';
+import {
+  currentGroupId,
+  DEFAULT_GROUP_ID,
+  keepCurrentGroupIn,
+  swapGroup,
+} from '../scheduling/current-group.js';
+import { DEFAULT_TASK_QUOTA_US, watchPreemption } from '../scheduling/preempt.js';
+import type { SchedulerHost } from '../scheduling/scheduler.js';
+import { threadScheduler } from '../scheduling/thread-scheduler.js';
 import { monotonicMs } from './clock.js';
 import type { Completion } from './completion.js';
 import { IORING_CQE_F, IORING_OP } from './constants.js';
@@ -8,18 +17,26 @@ import { OperationTable } from './operation-table.js';
 import type { ReactorOptions, ReactorStats } from './options.js';
 import { PromisePool } from './promise-pool.js';
 import { checkRing, ringRefused } from './requirements.js';
+import { SubmissionQueue } from './submission-queue.js';
 
 /** Something that is asked for work in every tick. */
 export interface Poller {
-  /** Does what there is to do, within bounds; called in every tick, before the deferred tasks. */
-  poll(): void;
+  /**
+   * Does what there is to do, within bounds; called in every tick, in the default group.
+   *
+   * @returns How many things it ran itself, such as handlers; not those that it has posted to other groups.
+   */
+  poll(): number;
 }
 
 const POLLIN = 1;
-const WORDS_PER_ENTRY = 16;
 const TWO_32 = 4294967296;
 /** How many completions are taken before their places are given back to the kernel. */
 const PUBLISH_EVERY = 64;
+/** Completions that wait for their groups' turns; more are left in the kernel's queue. */
+const MAX_WAITING = 262_144;
+const MIN_TASK_QUOTA_US = 50;
+const MAX_TASK_QUOTA_US = 100_000;
 
 const IGNORE_RESULT: Completion = { complete() {} };
 
@@ -41,17 +58,14 @@ export class Reactor implements Disposable {
   readonly ringFd: number;
 
   readonly #queues: Int32Array;
-  readonly #entries: Int32Array;
   readonly #control: Int32Array;
   readonly #clock: Float64Array;
   readonly #descriptorBits: Uint8Array;
-  readonly #sqMask: number;
   readonly #cqMask: number;
-  readonly #sqHeadAt: number;
-  readonly #sqTailAt: number;
   readonly #cqHeadAt: number;
   readonly #cqTailAt: number;
   readonly #cqesAt: number;
+  readonly #submissions: SubmissionQueue;
   readonly #operations = new OperationTable();
   readonly #promises: PromisePool = new PromisePool();
   readonly #libuvFd: number;
@@ -59,7 +73,9 @@ export class Reactor implements Disposable {
   readonly #pollers: Poller[] = [];
   #deferred: Completion[] = [];
   #deferring: Completion[] = [];
-  #sqTail = 0;
+  /** The milliseconds of the last turn, and those spent outside of the loop, by native code. */
+  readonly #times: Float64Array;
+  #outsideMs = 0;
   #submitted = 0;
   #wakeUps = 0;
   #keepAlive = 0;
@@ -76,19 +92,17 @@ export class Reactor implements Disposable {
     this.ring = description.ring;
     this.ringFd = description.fd;
     this.#queues = new Int32Array(description.queues);
-    this.#entries = new Int32Array(description.entries);
+    this.#submissions = new SubmissionQueue(description, this.#queues);
     this.#control = new Int32Array(description.control);
     this.#clock = new Float64Array(description.control, CONTROL.NOW_MS * 4, 1);
     this.#descriptorBits = new Uint8Array(description.descriptors);
     this.descriptors = new Descriptors(this.#descriptorBits);
     this.zeroCopy = new Descriptors(new Uint8Array(description.zeroCopy));
-    this.#sqMask = description.sqEntries - 1;
     this.#cqMask = description.cqEntries - 1;
-    this.#sqHeadAt = description.sqHead;
-    this.#sqTailAt = description.sqTail;
     this.#cqHeadAt = description.cqHead;
     this.#cqTailAt = description.cqTail;
     this.#cqesAt = description.cqes;
+    this.#times = new Float64Array(description.control, CONTROL.TURN_MS * 4, 2);
     this.#clock[0] = monotonicMs();
     this.idlePollUs = options.idlePollUs ?? 0;
     this.#libuvPolled = {
@@ -97,6 +111,7 @@ export class Reactor implements Disposable {
         this.#control[CONTROL.LIBUV_READY] = 1;
       },
     };
+    this.#schedule(options.taskQuotaUs ?? DEFAULT_TASK_QUOTA_US);
     this.#libuvFd = this.ring.start(() => this.#tick());
   }
 
@@ -229,6 +244,10 @@ export class Reactor implements Disposable {
    * the event loop alive until then.
    */
   defer(task: Completion): void {
+    if (threadScheduler.grouped) {
+      threadScheduler.defer(task);
+      return;
+    }
     if (this.#keepAlive++ === 0 && !this.#referenced) this.#reference();
     this.#deferred.push(task);
     if (!this.#ticking) this.#control[CONTROL.MORE] = 1;
@@ -294,8 +313,7 @@ export class Reactor implements Disposable {
     ioprio: number,
     bufferGroup: number,
   ): number {
-    const tail = this.#sqTail;
-    if (((tail - this.#queues[this.#sqHeadAt]) | 0) > this.#sqMask) this.#makeRoom();
+    this.#submissions.reserve();
     const tag =
       opcode === IORING_OP.ACCEPT ||
       opcode === IORING_OP.OPENAT ||
@@ -303,40 +321,22 @@ export class Reactor implements Disposable {
       opcode === IORING_OP.SOCKET
         ? TAG.DESCRIPTOR
         : 0;
-    const id = this.#operations.add(completion, tag);
-    const entries = this.#entries;
-    const at = (tail & this.#sqMask) * WORDS_PER_ENTRY;
-    entries[at] = opcode | (sqeFlags << 8) | (ioprio << 16);
-    entries[at + 1] = fd;
-    entries[at + 2] = offset >>> 0;
-    entries[at + 3] = Math.floor(offset / TWO_32);
-    entries[at + 4] = address >>> 0;
-    entries[at + 5] = Math.floor(address / TWO_32);
-    entries[at + 6] = length;
-    entries[at + 7] = opFlags;
-    entries[at + 8] = id;
-    entries[at + 9] = tag;
-    entries[at + 10] = bufferGroup;
-    entries[at + 11] = 0;
-    entries[at + 12] = 0;
-    entries[at + 13] = 0;
-    entries[at + 14] = 0;
-    entries[at + 15] = 0;
-    this.#sqTail = (tail + 1) | 0;
-    // The kernel reads the tail only inside an enter of this same thread: no barrier is needed.
-    this.#queues[this.#sqTailAt] = this.#sqTail;
+    const id = this.#operations.add(completion, tag, currentGroupId());
+    this.#submissions.push(
+      id,
+      tag,
+      opcode,
+      fd,
+      address,
+      length,
+      offset,
+      opFlags,
+      sqeFlags,
+      ioprio,
+      bufferGroup,
+    );
     this.#submitted++;
     return id;
-  }
-
-  #makeRoom(): void {
-    const result = this.ring.enter(0);
-    if (((this.#sqTail - this.#queues[this.#sqHeadAt]) | 0) <= this.#sqMask) return;
-    throw new SunstarError(
-      'SUNSTAR_RING_FULL',
-      `The submission queue is full and the kernel takes no more (${systemError('io_uring_enter', Math.min(result, -1)).message}) ` +
-        'Bound the concurrency of the caller.',
-    );
   }
 
   #tick(): void {
@@ -344,9 +344,14 @@ export class Reactor implements Disposable {
     const control = this.#control;
     try {
       if (control[CONTROL.LIBUV_ARMED] === 0) this.#armLibuv();
-      this.#reap();
-      for (let i = 0; i < this.#pollers.length; i++) this.#pollers[i].poll();
-      if (this.#deferred.length > 0) this.#runDeferred();
+      if (threadScheduler.grouped) {
+        this.#groupTick();
+      } else {
+        this.#reap();
+        for (let i = 0; i < this.#pollers.length; i++) this.#pollers[i].poll();
+        if (this.#deferred.length > 0) this.#runDeferred();
+        if (threadScheduler.hasWork) threadScheduler.runUngrouped();
+      }
     } catch (error) {
       // The rest of the work is still there for the next tick.
       control[CONTROL.MORE] = 1;
@@ -356,6 +361,31 @@ export class Reactor implements Disposable {
     }
     this.#ticking = false;
     if (this.#keepAlive === 0) this.#dereference();
+  }
+
+  /** A tick of one group: what it settles continues before the next tick begins. */
+  #groupTick(): void {
+    const times = this.#times;
+    const outsideMs = times[1];
+    if (this.#control[CONTROL.GROUPED] === 0) {
+      this.#control[CONTROL.GROUPED] = 1;
+      this.#outsideMs = outsideMs;
+    }
+    threadScheduler.endTurn(times[0]);
+    if (outsideMs !== this.#outsideMs) threadScheduler.chargeDefault(outsideMs - this.#outsideMs);
+    this.#outsideMs = outsideMs;
+    swapGroup(DEFAULT_GROUP_ID);
+    // From before there were groups.
+    for (const task of this.#deferred) {
+      this.#keepAlive--;
+      threadScheduler.defer(task);
+    }
+    this.#deferred.length = 0;
+    this.#reapForGroups();
+    let ran = 0;
+    for (let i = 0; i < this.#pollers.length; i++) ran += this.#pollers[i].poll();
+    if (ran > 0) threadScheduler.beginDefaultTurn();
+    else threadScheduler.runNext();
   }
 
   /** Without this poll the rest of Node (timers apart) would not wake the thread. */
@@ -398,6 +428,78 @@ export class Reactor implements Disposable {
       completion.complete(result, flags);
     }
     Atomics.store(queues, this.#cqHeadAt, head);
+  }
+
+  /** {@link #reap} for more than one group: nobody is called yet. */
+  #reapForGroups(): void {
+    const queues = this.#queues;
+    const control = this.#control;
+    const tail = Atomics.load(queues, this.#cqTailAt);
+    let head = control[CONTROL.CQ_HEAD];
+    while (head !== tail && threadScheduler.waiting < MAX_WAITING) {
+      const at = this.#cqesAt + ((head & this.#cqMask) << 2);
+      const id = queues[at];
+      const tag = queues[at + 1];
+      const result = queues[at + 2];
+      const flags = queues[at + 3];
+      head = (head + 1) | 0;
+      if ((tag & TAG.DESCRIPTOR) !== 0 && result >= 0)
+        this.#descriptorBits[result >>> 3] |= 1 << (result & 7);
+      const wakeUp = (tag & TAG.WAKE) !== 0;
+      // See #reap.
+      if ((flags & IORING_CQE_F.MORE) === 0 && !wakeUp) control[CONTROL.FINALS]++;
+      control[CONTROL.CQ_HEAD] = head;
+      if (wakeUp) {
+        this.#wakeUps++;
+        continue;
+      }
+      const completion = this.#operations.get(id);
+      if (completion === this.#libuvPolled) {
+        this.#operations.remove(id);
+        completion.complete(result, flags);
+      } else if (completion === IGNORE_RESULT) {
+        this.#operations.remove(id);
+        this.#keepAlive--;
+      } else {
+        threadScheduler.postCompletion(this.#operations.groupOf(id), id, result, flags);
+      }
+    }
+    Atomics.store(queues, this.#cqHeadAt, head);
+  }
+
+  /** Becomes the event loop of the thread's scheduling groups. */
+  #schedule(taskQuotaUs: number): void {
+    if (!(taskQuotaUs >= MIN_TASK_QUOTA_US && taskQuotaUs <= MAX_TASK_QUOTA_US)) {
+      throw new SunstarError(
+        'SUNSTAR_INVALID_OPTION',
+        `\`taskQuotaUs\` is ${taskQuotaUs}; give ${MIN_TASK_QUOTA_US} to ${MAX_TASK_QUOTA_US} microseconds.`,
+      );
+    }
+    const control = this.#control;
+    control[CONTROL.QUOTA_US] = taskQuotaUs;
+    keepCurrentGroupIn(control, CONTROL.GROUP);
+    watchPreemption(control, CONTROL.PREEMPT);
+    const behindMs = monotonicMs() - performance.now();
+    const host: SchedulerHost = {
+      nowMs: () => performance.now() + behindMs,
+      requestTurn: () => {
+        control[CONTROL.MORE] = 1;
+      },
+      deliver: (id, result, flags) => {
+        const completion = this.#operations.get(id);
+        if ((flags & IORING_CQE_F.MORE) === 0) {
+          this.#operations.remove(id);
+          host.unref();
+        }
+        completion.complete(result, flags);
+      },
+      ref: () => this.ref(),
+      unref: () => {
+        // Within microtasks there will often be a next one: the tick that follows looks.
+        if (--this.#keepAlive === 0 && !this.#ticking) control[CONTROL.MORE] = 1;
+      },
+    };
+    threadScheduler.moveTo(host, taskQuotaUs);
   }
 
   #runDeferred(): void {

@@ -9,7 +9,8 @@ export const MAX_SHARES = 1000;
 /** Shares of a group that asks for none. */
 export const DEFAULT_SHARES = 100;
 
-const MAX_NAME_LENGTH = 64;
+/** Characters (UTF-16 code units) of a group's name. */
+export const MAX_NAME_LENGTH = 64;
 
 /** What a scheduling group is made of. */
 export interface SchedulingGroupOptions {
@@ -49,8 +50,7 @@ export class SchedulingGroup {
   readonly #turnOf: TurnOf;
 
   /** For {@link GroupRegistry} only. @internal */
-  constructor(id: number, options: SchedulingGroupOptions, turnOf: TurnOf) {
-    this.id = id;
+  constructor(options: SchedulingGroupOptions, idOf: (name: string) => number, turnOf: TurnOf) {
     this.#turnOf = turnOf;
     this.name = options.name;
     this.parent = options.parent;
@@ -58,6 +58,7 @@ export class SchedulingGroup {
     this.#shares = checkShares('shares', options.shares ?? DEFAULT_SHARES);
     this.#ioShares = options.ioShares === undefined ? undefined : checkShares('ioShares', options.ioShares);
     this.#ioBytesPerSecond = checkBandwidth(options.ioBytesPerSecond ?? Number.POSITIVE_INFINITY);
+    this.id = idOf(options.name);
   }
 
   /** Part of the CPU on this shard, 1 to 1000; a change counts from the next turn on. */
@@ -125,7 +126,7 @@ export class GroupRegistry {
 
   constructor(turnOf: TurnOf) {
     this.#turnOf = turnOf;
-    this.default = this.add(DEFAULT_GROUP_ID, { name: 'default' });
+    this.default = this.make({ name: 'default' }, () => DEFAULT_GROUP_ID);
   }
 
   /** How many groups there are, the default one included. */
@@ -147,15 +148,20 @@ export class GroupRegistry {
     return this.#byName.get(name);
   }
 
-  /** @throws SunstarError `SUNSTAR_INVALID_OPTION` */
-  add(id: number, options: SchedulingGroupOptions): SchedulingGroup {
+  /**
+   * Adds a group. Nothing has changed when it throws.
+   *
+   * @param idOf - Gives the id of a name; asked only when the options are right.
+   * @throws SunstarError `SUNSTAR_INVALID_OPTION`; what `idOf` throws.
+   */
+  make(options: SchedulingGroupOptions, idOf: (name: string) => number): SchedulingGroup {
     checkName(options.name);
     const { parent } = options;
     if (parent !== undefined && this.#byId[parent.id] !== parent) {
-      throw invalid(`The parent of group "${options.name}" is a group of another shard.`);
+      throw invalid(`The parent of group "${options.name}" is no group of this shard.`);
     }
-    const group = new SchedulingGroup(id, options, this.#turnOf);
-    this.#byId[id] = group;
+    const group = new SchedulingGroup(options, idOf, this.#turnOf);
+    this.#byId[group.id] = group;
     this.#byName.set(group.name, group);
     return group;
   }
@@ -171,7 +177,8 @@ export class GroupRegistry {
   }
 }
 
-function checkName(name: string): void {
+/** @throws SunstarError `SUNSTAR_INVALID_OPTION` */
+export function checkName(name: string): void {
   if (typeof name !== 'string' || name.length === 0 || name.length > MAX_NAME_LENGTH) {
     throw invalid(`A scheduling group's \`name\` must have 1 to ${MAX_NAME_LENGTH} characters.`);
   }

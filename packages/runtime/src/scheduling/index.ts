@@ -9,4 +9,5 @@ export {
   type SchedulingGroupOptions,
 } from './groups.js';
 export { DEFAULT_TASK_QUOTA_US, needPreempt } from './preempt.js';
+export { ShardGroups } from './shard-groups.js';
 export { maybeYield, yieldNow } from './yield.js';

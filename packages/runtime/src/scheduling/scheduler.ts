@@ -101,6 +101,11 @@ export class Scheduler {
     return this.#waiting > 0;
   }
 
+  /** How much waits for a turn, in all groups. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
   /** Moves to another event loop; `taskQuotaUs` is how long a turn should last at most. */
   moveTo(host: SchedulerHost, taskQuotaUs: number): void {
     this.#quotaMs = taskQuotaUs / 1000;
@@ -116,6 +121,11 @@ export class Scheduler {
     if (this.#grouped) return;
     this.#grouped = true;
     if (this.#lanes[DEFAULT_GROUP_ID].hasWork) this.#activate(DEFAULT_GROUP_ID);
+  }
+
+  /** A group's id on this shard: the default one's when the shard has not made that group. */
+  idHere(groupId: number): number {
+    return this.#lanes[groupId] === undefined ? DEFAULT_GROUP_ID : groupId;
   }
 
   /** Has a task run in a turn of a group; keeps the event loop alive until then. */

@@ -17,7 +17,7 @@ describe('OperationTable', () => {
           if (action === 'add') {
             const completion: Completion = { complete() {} };
             const tag = live.size % 4;
-            const id = table.add(completion, tag);
+            const id = table.add(completion, tag, 0);
             expect(live.has(id)).toBe(false);
             expect(id).toBeGreaterThanOrEqual(0);
             expect(id).toBeLessThan(2 ** 30);
@@ -44,19 +44,19 @@ describe('OperationTable', () => {
 
   it('takes as many as its limit and refuses one more by name', () => {
     const table = new OperationTable();
-    for (let i = 0; i < MAX_OPERATIONS; i++) table.add(nobody, 0);
-    expect(() => table.add(nobody, 0)).toThrow(
+    for (let i = 0; i < MAX_OPERATIONS; i++) table.add(nobody, 0, 0);
+    expect(() => table.add(nobody, 0, 0)).toThrow(
       expect.objectContaining({ code: 'SUNSTAR_TOO_MANY_OPERATIONS' }),
     );
     table.remove(5);
-    expect(table.add(nobody, 0) & (MAX_OPERATIONS - 1)).toBe(5);
+    expect(table.add(nobody, 0, 0) & (MAX_OPERATIONS - 1)).toBe(5);
   });
 
   it('tells an operation from its successor in the same slot', () => {
     const table = new OperationTable();
-    const first = table.add(nobody, 0);
+    const first = table.add(nobody, 0, 0);
     table.remove(first);
-    const second = table.add(nobody, 0);
+    const second = table.add(nobody, 0, 0);
     expect(second).not.toBe(first);
     expect(table.has(first)).toBe(false);
     expect(table.has(second)).toBe(true);
