@@ -1,9 +1,13 @@
 import { OutOfMemoryError, type SunstarError } from '../errors.js';
+import { currentGroupId } from '../scheduling/index.js';
+import type { CallClocks, GivingUp } from './call-limits.js';
+import type { CallOptions } from './call-options.js';
+import { CallState } from './call-state.js';
 import type { Directory } from './directory.js';
 import type { Link } from './link.js';
-import { CALL, FAILURE, NOTIFY, OUT_OF_MEMORY } from './message.js';
+import { CALL, FAILURE, inGroup, NOTIFY, OUT_OF_MEMORY } from './message.js';
 import type { MessageReader, MessageWriter } from './message-io.js';
-import { PendingCalls, type Resolve } from './pending-calls.js';
+import { GIVEN_UP, PendingCalls, type Resolve } from './pending-calls.js';
 import { notSent, overloaded, rejected, rejectRemotely, rejectWith, unanswered } from './remote-error.js';
 
 /** The calls of this shard to others: sends them, and settles their promises when answers arrive. */
@@ -12,13 +16,22 @@ export class Caller {
   readonly #reader: MessageReader;
   readonly #directory: Directory;
   readonly #maxOutstanding: number;
+  /** Where the time of calls comes from. */
+  readonly clocks: CallClocks;
   readonly #pending = new PendingCalls();
   /** One executor for all promises: a call makes its promise and no closure of its own. */
   readonly #capture: (resolve: Resolve) => void;
   #captured: Resolve = () => {};
   #sent = 0;
 
-  constructor(writer: MessageWriter, reader: MessageReader, directory: Directory, maxOutstanding: number) {
+  constructor(
+    writer: MessageWriter,
+    reader: MessageReader,
+    directory: Directory,
+    maxOutstanding: number,
+    clocks: CallClocks,
+  ) {
+    this.clocks = clocks;
     this.#writer = writer;
     this.#reader = reader;
     this.#directory = directory;
@@ -31,6 +44,11 @@ export class Caller {
   /** Calls and one-way messages that were sent. */
   get sent(): number {
     return this.#sent;
+  }
+
+  /** Calls that were given up, and not answered yet. */
+  get givenUp(): number {
+    return this.#pending.givenUp;
   }
 
   /** Calls that wait for an answer. */
@@ -48,7 +66,7 @@ export class Caller {
     // With calls outstanding the peer has something to do.
     const hurry = link.outstanding++ === 0;
     try {
-      this.#writer.postArguments(link, CALL, callId, target, args, hurry);
+      this.#writer.postArguments(link, CALL, callId, inGroup(target, currentGroupId()), args, hurry);
     } catch (error) {
       // Gone when a getter of an argument has closed the mesh: that has rejected it.
       if (this.#pending.take(callId, link.peerId) === undefined) return promise;
@@ -59,10 +77,59 @@ export class Caller {
     return promise;
   }
 
+  /** Calls a method with options. Never throws: what is wrong rejects the promise. */
+  callWith(link: Link, target: number, args: readonly unknown[], options: CallOptions): Promise<unknown> {
+    const promise = new Promise<unknown>(this.#capture);
+    new CallState(this, link, target, args, options, this.#captured).begin();
+    return promise;
+  }
+
+  /** Sends a call with options, or rejects it. For {@link CallState}. */
+  sendWith(state: CallState): void {
+    const { link, target, resolve } = state;
+    if (link.stopped || link.outstanding >= this.#maxOutstanding || this.#pending.full) {
+      state.ended();
+      resolve(Promise.reject(this.#refusal(link, target)));
+      return;
+    }
+    const callId = this.#pending.add(resolve, link.peerId, target, state);
+    state.callId = callId;
+    const hurry = link.outstanding++ === 0;
+    try {
+      const word = inGroup(target, state.groupId);
+      this.#writer.postArguments(link, CALL, callId, word, state.args, hurry, state);
+    } catch (error) {
+      const taken = this.#pending.take(callId, link.peerId);
+      // A getter of an argument has closed the mesh, or aborted the signal of the call.
+      if (taken === undefined || taken === GIVEN_UP) return;
+      link.outstanding--;
+      resolve(rejected(error));
+      return;
+    }
+    this.#sent++;
+  }
+
+  /** Gives a call up that was sent: its answer will be dropped. For {@link CallState}. */
+  giveUp(callId: number, link: Link): boolean {
+    if (!this.#pending.giveUp(callId, link.peerId)) return false;
+    link.outstanding--;
+    return true;
+  }
+
+  /** Rejects the promise of a call that was given up. For {@link CallState}. */
+  reject(resolve: Resolve, why: GivingUp): void {
+    rejectWith(resolve, why.error);
+  }
+
+  /** `counters.increment`, for error messages. */
+  describe(link: Link, target: number): string {
+    return this.#directory.describe(link.peerId, target);
+  }
+
   /** Calls a method one way. */
   notify(link: Link, target: number, args: readonly unknown[]): void {
     if (link.stopped || link.queued >= this.#maxOutstanding) throw this.#refusal(link, target);
-    this.#writer.postArguments(link, NOTIFY, 0, target, args, false);
+    this.#writer.postArguments(link, NOTIFY, 0, inGroup(target, currentGroupId()), args, false);
     this.#sent++;
   }
 
@@ -72,7 +139,9 @@ export class Caller {
     const callId = reader.slots[slot + 1];
     const target = this.#pending.target(callId);
     const resolve = this.#pending.take(callId, link.peerId);
-    if (resolve === undefined) {
+    if (resolve === undefined || resolve === GIVEN_UP) {
+      // Nobody wants the value any more; what moves in it goes home.
+      if (kind !== OUT_OF_MEMORY) reader.discard(link, slot);
       reader.done(link, slot);
       return;
     }
@@ -94,6 +163,7 @@ export class Caller {
     try {
       value = reader.open(link, slot).value();
     } catch (error) {
+      reader.discard(link, slot);
       resolve(rejected(error));
       return;
     } finally {

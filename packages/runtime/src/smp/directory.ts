@@ -1,10 +1,11 @@
 import { SunstarError } from '../errors.js';
 import type { Callable } from './invoke.js';
+import { MAX_NAMES, methodOf, serviceOf } from './message.js';
 
-/** The largest number of services on one shard. */
-export const MAX_SERVICES = 4096;
+/** The largest number of services on one shard; the number above is for foreign objects. */
+export const MAX_SERVICES: number = MAX_NAMES - 1;
 /** The largest number of methods of one service. */
-export const MAX_METHODS = 4096;
+export const MAX_METHODS: number = MAX_NAMES;
 
 /** A service that has an instance on this shard. */
 export interface LocalService {
@@ -118,7 +119,7 @@ export class Directory {
   /** `counters.increment` for the target of a call to a peer. */
   describe(peerId: number, target: number): string {
     for (const [name, service] of this.#peers[peerId]) {
-      if (service.id === target >>> 16) return `${name}.${service.methods[target & 0xffff]}`;
+      if (service.id === serviceOf(target)) return `${name}.${service.methods[methodOf(target)]}`;
     }
     return 'an unknown method';
   }

@@ -1,6 +1,10 @@
+export type { CallOptions } from './call-options.js';
 export { type ErrorClass, registerErrorClass } from './codec/error-classes.js';
 export {
+  type Borrower,
+  type Holder,
   type Lender,
+  type Moved,
   type Parcel,
   registerTransfer,
   type TransferType,
@@ -8,4 +12,12 @@ export {
 export { ControlLayout, controlBlockBytes, createControlBlock, DEFAULT_SLOTS } from './layout.js';
 export { Mesh, type MeshStats } from './mesh.js';
 export type { MeshLimits, MeshOptions } from './options.js';
+export { RemoteStream } from './remote-stream.js';
+export { type CallContext, currentCall } from './served-call.js';
+export {
+  type OnFull,
+  ServiceGroup,
+  type ServiceGroupOptions,
+  type ServiceGroupStats,
+} from './service-group.js';
 export { type MethodName, type OneWay, type Remote, type RemoteAll, Sharded } from './sharded.js';

@@ -3,25 +3,50 @@ import type { Decoder } from './codec/decoder.js';
 /** An instance whose methods are called by name. */
 export type Callable = Record<string, (...args: unknown[]) => unknown>;
 
+/** Who wants to know that the arguments were read, before the method begins. */
+export interface Begin {
+  begin(decoder: Decoder): void;
+}
+
 /**
  * Calls a method with `count` arguments that are read from a message, without an array for the common few.
  *
  * This file holds nothing else: from its frame on down, the stack of an error is the runtime's own and does
  * not travel (see error-codec.ts).
  */
-export function invoke(instance: Callable, method: string, decoder: Decoder, count: number): unknown {
+export function invoke(
+  instance: Callable,
+  method: string,
+  decoder: Decoder,
+  count: number,
+  server: Begin,
+): unknown {
   switch (count) {
     case 0:
+      server.begin(decoder);
       return instance[method]();
-    case 1:
-      return instance[method](decoder.value());
-    case 2:
-      return instance[method](decoder.value(), decoder.value());
-    case 3:
-      return instance[method](decoder.value(), decoder.value(), decoder.value());
+    case 1: {
+      const first = decoder.value();
+      server.begin(decoder);
+      return instance[method](first);
+    }
+    case 2: {
+      const first = decoder.value();
+      const second = decoder.value();
+      server.begin(decoder);
+      return instance[method](first, second);
+    }
+    case 3: {
+      const first = decoder.value();
+      const second = decoder.value();
+      const third = decoder.value();
+      server.begin(decoder);
+      return instance[method](first, second, third);
+    }
     default: {
       const args: unknown[] = [];
       for (let index = 0; index < count; index++) args.push(decoder.value());
+      server.begin(decoder);
       return instance[method](...args);
     }
   }

@@ -3,6 +3,8 @@ import type { ShardMemory } from '../memory/index.js';
 import { isToken, Loans } from './codec/transfer.js';
 import { SHARD_STOPPED } from './layout.js';
 import { BYE, FREE, FREES_PER_MESSAGE, offsetOf, PAYLOAD_WORDS_AT, ROOM, wordOf } from './message.js';
+import type { Peer } from './peer.js';
+import { PlainCall } from './served-call.js';
 import { SlotQueue } from './slot-queue.js';
 import { type ControlViews, SpscConsumer, SpscProducer } from './spsc-ring.js';
 
@@ -33,8 +35,12 @@ export interface LinkOptions {
 export class Link {
   readonly peerId: number;
   readonly consumer: SpscConsumer;
+  /** The peer as the owner and the holder of values that move; set when the link is made. */
+  peer!: Peer;
   /** Calls to the peer that wait for an answer. */
   outstanding = 0;
+  /** What methods that the peer calls without options see of their call. */
+  readonly plainCall: PlainCall;
   /** Set when the peer answers no more. */
   stopped = false;
   /** Why the peer answers no more, as far as is known. */
@@ -74,6 +80,7 @@ export class Link {
   constructor(options: LinkOptions) {
     const { views, shardId, peerId } = options;
     this.peerId = peerId;
+    this.plainCall = new PlainCall(peerId);
     this.consumer = new SpscConsumer(views, peerId, shardId);
     this.#views = views;
     this.memory = options.memory;
@@ -210,6 +217,7 @@ export class Link {
     for (const offset of this.#away) this.memory.free(offset);
     this.#away.clear();
     this.loans.takeAllBack();
+    this.peer?.gone();
     this.#returnCount = 0;
     // Showing it now would ring at a shard that is gone.
     this.#held = 0;
@@ -223,6 +231,8 @@ export class Link {
     this.closedHere = true;
     if (this.stopped) return;
     this.stopped = true;
+    this.loans.close();
+    this.peer?.gone();
     this.#queue.clear();
     this.#notice[0] = BYE;
     if (!this.#producer.tryWrite(this.#notice, 0, 1)) {

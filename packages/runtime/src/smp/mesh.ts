@@ -1,5 +1,8 @@
 import { aliasOf } from '@sunstar/native';
 import { SunstarError } from '../errors.js';
+import { threadTimers } from '../sync/index.js';
+import type { CallClocks } from './call-limits.js';
+import type { CallOptions } from './call-options.js';
 import { Caller } from './caller.js';
 import { Directory, type LocalService } from './directory.js';
 import { ControlLayout, SHARD_RUNNING, SHARD_STOPPED } from './layout.js';
@@ -7,6 +10,8 @@ import { Link } from './link.js';
 import {
   BYE,
   CALL,
+  EVENT_BITS,
+  EVENT_MASK,
   FAILURE,
   FREE,
   NOTIFY,
@@ -15,12 +20,19 @@ import {
   REGISTER,
   REPLY,
   ROOM,
+  TO_HOLDER,
+  TO_LENDER,
+  targetOf,
 } from './message.js';
 import { MessageReader, MessageWriter } from './message-io.js';
 import { type FullLimits, fullLimits, inRange, type MeshOptions } from './options.js';
+import './remote-signal.js';
+import './remote-stream.js';
+import { Peer } from './peer.js';
 import { notSent } from './remote-error.js';
 import { Server } from './server.js';
 import { Sharded } from './sharded.js';
+import { sharedClock } from './shared-clock.js';
 
 /** Counters of a {@link Mesh}. */
 export interface MeshStats {
@@ -36,8 +48,12 @@ export interface MeshStats {
   readonly queued: number;
   /** Times that this shard woke another. */
   readonly wakeUps: number;
-  /** Arena blocks of this shard that others read and have not given back. */
+  /** Arena blocks and values of this shard that others have not given back. */
   readonly blocksAway: number;
+  /** Values of other shards that this one may still hear of: streams, signals, calls with options. */
+  readonly held: number;
+  /** Calls that were given up and whose late answer has not come yet. */
+  readonly givenUp: number;
 }
 
 /** How many answers are shown to the asking shard together, at most. */
@@ -59,6 +75,8 @@ export class Mesh {
   /** This shard's sleeping flag: 1 from before it sleeps until it is awake; a peer that wakes it clears it. */
   readonly sleepWord: number;
 
+  /** Where the time of calls comes from. For {@link Sharded}. @internal */
+  readonly clocks: CallClocks;
   readonly #limits: FullLimits;
   readonly #stateWord: number;
   /** By shard number; undefined at this shard's own. */
@@ -88,18 +106,21 @@ export class Mesh {
     this.#directory = new Directory(shardId, layout.shardCount);
     this.#writer = new MessageWriter(memory, this.#limits);
     this.#reader = new MessageReader(alias, layout.sizeBytes, options.peerArenas);
-    this.#caller = new Caller(this.#writer, this.#reader, this.#directory, this.#limits.maxOutstanding);
-    this.#server = new Server(this.#writer, this.#reader, this.#directory);
+    const { maxOutstanding } = this.#limits;
+    this.clocks = { clock: options.clock ?? sharedClock, timers: options.timers ?? threadTimers };
+    this.#caller = new Caller(this.#writer, this.#reader, this.#directory, maxOutstanding, this.clocks);
+    this.#server = new Server(this.#writer, this.#reader, this.#directory, this.clocks.clock);
 
     const views = { shared: this.words, slots: this.#reader.slots, layout };
-    // Calls, answers, one-way messages, and a few of the mesh's own.
-    const maxQueued = 4 * this.#limits.maxOutstanding + 64;
+    // Calls, answers, one-way messages, elements of streams, and those of the mesh's own.
+    const maxQueued = 8 * this.#limits.maxOutstanding + 65_536;
     const watch: number[] = [];
     for (let peerId = 0; peerId < layout.shardCount; peerId++) {
       const link =
         peerId === shardId ? undefined : new Link({ views, shardId, peerId, memory, maxQueued, wake });
       this.#links.push(link);
       if (link === undefined) continue;
+      link.peer = new Peer(link, options.peerArenas[peerId], this.#writer);
       this.#peers.push(link);
       watch.push(layout.tailWord(peerId, shardId), layout.headWord(peerId, shardId));
     }
@@ -120,14 +141,17 @@ export class Mesh {
     let queued = 0;
     let wakeUps = 0;
     let blocksAway = 0;
+    let held = 0;
     for (const link of this.#peers) {
       overflowed += link.overflowed;
       queued += link.queued;
       wakeUps += link.wakeUps;
       blocksAway += link.blocksAway;
+      held += link.peer.held;
     }
-    const { sent, outstanding } = this.#caller;
-    return { sent, served: this.#server.served, outstanding, overflowed, queued, wakeUps, blocksAway };
+    const { sent, outstanding, givenUp } = this.#caller;
+    const { served } = this.#server;
+    return { sent, served, outstanding, givenUp, overflowed, queued, wakeUps, blocksAway, held };
   }
 
   /**
@@ -168,7 +192,7 @@ export class Mesh {
   target(peerId: number, service: string, method: string): number {
     const known = this.#directory.peerService(peerId, service);
     const index = known?.methods.indexOf(method) ?? -1;
-    return known === undefined || index < 0 ? -1 : (known.id << 16) | index;
+    return known === undefined || index < 0 ? -1 : targetOf(known.id, index);
   }
 
   /**
@@ -191,6 +215,14 @@ export class Mesh {
   }
 
   /**
+   * Calls a method of a peer's service with options. For {@link Sharded}. Never throws, as above.
+   * @internal
+   */
+  callWith(link: Link, target: number, args: readonly unknown[], options: CallOptions): Promise<unknown> {
+    return this.#caller.callWith(link, target, args, options);
+  }
+
+  /**
    * Calls a method of a peer's service one way. For {@link Sharded}. Throws what is wrong on this side.
    * @internal
    */
@@ -203,7 +235,7 @@ export class Mesh {
    * @internal
    */
   uncaught(service: LocalService, method: string, cause: unknown): void {
-    const target = (service.id << 16) | service.methods.indexOf(method);
+    const target = targetOf(service.id, service.methods.indexOf(method));
     this.#server.uncaught(target, this.shardId, cause);
   }
 
@@ -316,6 +348,10 @@ export class Mesh {
       case OUT_OF_MEMORY:
         this.#caller.answered(link, slot, kind);
         break;
+      case TO_HOLDER:
+      case TO_LENDER:
+        this.#event(link, slot, kind);
+        break;
       case FREE:
         for (let index = 0; index < head >>> 16; index++) {
           link.takeBack(slots[slot + PAYLOAD_WORDS_AT + index] >>> 0);
@@ -339,6 +375,24 @@ export class Mesh {
           `Shard ${link.peerId} sent a message of unknown kind ${kind}. Something wrote over the control block.`,
         );
     }
+  }
+
+  #event(link: Link, slot: number, kind: number): void {
+    const reader = this.#reader;
+    const token = reader.slots[slot + 1] >>> 0;
+    const word = reader.slots[slot + 2];
+    let value: unknown;
+    try {
+      value = reader.eventValue(link, slot);
+    } catch (error) {
+      if (kind === TO_HOLDER) link.peer.unreadable(token, error);
+      else throw error;
+      return;
+    }
+    const moved = reader.takeMoved();
+    const event = word & EVENT_MASK;
+    if (kind === TO_HOLDER) link.peer.toHolder(token, event, word >>> EVENT_BITS, value, moved);
+    else link.peer.toLender(token, event, word >>> EVENT_BITS, value, moved);
   }
 
   #abandon(link: Link, cause: unknown): void {

@@ -3,9 +3,17 @@ import type { Arena, ShardMemory } from '../memory/index.js';
 import { Decoder } from './codec/decoder.js';
 import { Encoder } from './codec/encoder.js';
 import type { MessageLimits } from './codec/limits.js';
-import { PeerLender } from './codec/transfer.js';
+import type { Moved } from './codec/transfer.js';
 import type { Link } from './link.js';
-import { FAR, MAX_ARGUMENTS, offsetOf, PAYLOAD_BYTES_AT } from './message.js';
+import { EVENT_BITS, FAR, FIELDS, MAX_ARGUMENTS, OPTIONS, offsetOf, PAYLOAD_BYTES_AT } from './message.js';
+
+/** Writes what a service tells besides its results. */
+export interface FieldWriter {
+  /** @returns Whether anything was written. */
+  write(encoder: Encoder, peerId: number): boolean;
+}
+
+const NOTHING: readonly Moved[] = [];
 
 /** Encodes messages and sends them. */
 export class MessageWriter {
@@ -28,6 +36,7 @@ export class MessageWriter {
    * Sends the arguments of a call to a peer.
    *
    * @param hurry - See {@link Link.send}.
+   * @param options - What goes before the arguments: see {@link CallState}.
    * @throws What {@link Encoder.write} throws; then nothing was sent.
    */
   postArguments(
@@ -37,6 +46,7 @@ export class MessageWriter {
     target: number,
     args: readonly unknown[],
     hurry: boolean,
+    options?: object,
   ): void {
     const count = args.length;
     if (count > MAX_ARGUMENTS) {
@@ -46,8 +56,9 @@ export class MessageWriter {
       );
     }
     const encoder = this.#begin();
+    if (options !== undefined) encoder.write(options, 'options');
     for (let index = 0; index < count; index++) encoder.write(args[index], 'arguments', index);
-    send(encoder, link, kind, count, callId, target, hurry);
+    send(encoder, link, options === undefined ? kind : kind | OPTIONS, count, callId, target, hurry);
   }
 
   /**
@@ -60,6 +71,35 @@ export class MessageWriter {
     const encoder = this.#begin();
     encoder.write(value, role);
     send(encoder, link, kind, 1, callId, 0, true);
+  }
+
+  /**
+   * Sends the answer to a call.
+   *
+   * @param kind - REPLY or FAILURE.
+   * @param load - What {@link loadWord} made.
+   * @param fields - What else the service tells, written after the value.
+   */
+  postAnswer(
+    link: Link,
+    kind: number,
+    callId: number,
+    value: unknown,
+    role: string,
+    load: number,
+    fields: FieldWriter | undefined,
+  ): void {
+    const encoder = this.#begin();
+    encoder.write(value, role);
+    const flags = fields?.write(encoder, link.peerId) === true ? FIELDS : 0;
+    send(encoder, link, kind | flags, 1, callId, load, true);
+  }
+
+  /** Tells the other side something about a value that moved: see {@link Lender} and {@link Borrower}. */
+  postEvent(link: Link, kind: number, token: number, event: number, number: number, value: unknown): void {
+    const encoder = this.#begin();
+    if (value !== undefined) encoder.write(value, 'value');
+    send(encoder, link, kind, value === undefined ? 0 : 1, token | 0, event | (number << EVENT_BITS), true);
   }
 
   #begin(): Encoder {
@@ -82,7 +122,7 @@ function send(
   const words = encoder.end(kind, count, callId, target);
   // Stopped: a getter of a value has closed the mesh.
   if (!link.stopped && link.send(encoder.image, words, encoder.block, hurry)) {
-    encoder.handOver(link.loans);
+    encoder.handOver(link.loans, link.peer);
     return;
   }
   encoder.abort();
@@ -98,8 +138,6 @@ export class MessageReader {
   readonly #slotBytes: Buffer;
   readonly #slotView: DataView;
   readonly #arenas: readonly Arena[];
-  /** By shard number, made when they first send something. */
-  readonly #lenders: PeerLender[] = [];
   readonly #decoder = new Decoder();
 
   /** @param alias - The control block, through an alias that is not shared. */
@@ -115,16 +153,48 @@ export class MessageReader {
     return this.#slots;
   }
 
+  /** Whether the content of a message is being read. */
+  get reading(): boolean {
+    return this.#decoder.reading;
+  }
+
   /** A decoder at the first value of the message in a slot; good until the next message is opened. */
   open(link: Link, slot: number): Decoder {
-    this.#decoder.lender = this.#lenders[link.peerId] ??= new PeerLender(link, this.#arenas[link.peerId]);
+    const decoder = this.#decoder;
+    decoder.lender = link.peer;
     if ((this.#slots[slot] & FAR) === 0) {
-      this.#decoder.begin(this.#slotBytes, this.#slotView, slot * 4 + PAYLOAD_BYTES_AT);
+      decoder.begin(this.#slotBytes, this.#slotView, slot * 4 + PAYLOAD_BYTES_AT);
     } else {
       const arena = this.#arenas[link.peerId];
-      this.#decoder.begin(arena.bytes, arena.view, offsetOf(this.#slots[slot + 3]));
+      decoder.begin(arena.bytes, arena.view, offsetOf(this.#slots[slot + 3]));
     }
-    return this.#decoder;
+    return decoder;
+  }
+
+  /** Lets go of what moves in a message that nobody wants, or that could not be read to its end. */
+  discard(link: Link, slot: number): void {
+    const head = this.#slots[slot];
+    const count = (head >>> 16) + ((head & OPTIONS) === 0 ? 0 : 1);
+    const moved = this.#decoder.reading ? this.#decoder.takeMoved() : undefined;
+    this.open(link, slot).discard(count, moved);
+  }
+
+  /** The value of a TO_LENDER or TO_HOLDER, undefined when there is none. What moved in it: {@link takeMoved}. */
+  eventValue(link: Link, slot: number): unknown {
+    if (this.#slots[slot] >>> 16 === 0) return undefined;
+    try {
+      return this.open(link, slot).value();
+    } catch (error) {
+      this.discard(link, slot);
+      throw error;
+    } finally {
+      this.done(link, slot);
+    }
+  }
+
+  /** What moved in the value that was read last, once. */
+  takeMoved(): readonly Moved[] {
+    return this.#decoder.takeMoved() ?? NOTHING;
   }
 
   /** A number of an answer that has no values: see OUT_OF_MEMORY in message.ts. */

@@ -1,9 +1,12 @@
 /*
  * A slot: 64 bytes.
  *
- *   word 0      kind (bits 0–7), FAR (bit 8), number of values or offsets (bits 16–31)
+ *   word 0      kind (bits 0–7), FAR, OPTIONS, FIELDS (bits 8–10), number of values or offsets (bits 16–31)
  *   word 1      call id of the asking shard             CALL, REPLY, FAILURE, OUT_OF_MEMORY
- *   word 2      service << 16 | method                  CALL, NOTIFY
+ *               token of a value that moved             TO_LENDER, TO_HOLDER
+ *   word 2      method, service, scheduling group       CALL, NOTIFY; see targetOf()
+ *               load of the answering shard             REPLY, FAILURE, OUT_OF_MEMORY; see load-word.ts
+ *               event, and a number of it               TO_LENDER, TO_HOLDER
  *   word 3      place of the payload in the sender's arena when FAR, see wordOf()
  *   word 4–15   the payload when it is not FAR; places of FREE; two doubles of OUT_OF_MEMORY
  */
@@ -27,8 +30,17 @@ export const ROOM = 8;
 /** The sender's last message. */
 export const BYE = 9;
 
+/** The holder of a value that moved tells its lender something. */
+export const TO_LENDER = 10;
+/** The lender of a value that moved tells its holder something. */
+export const TO_HOLDER = 11;
+
 /** The payload is in a block of the sender's arena. */
 export const FAR = 0x100;
+/** Before the arguments there is what the call was given besides: see CallState. */
+export const OPTIONS = 0x200;
+/** After the result there are fields that the service declares: see fields.ts. */
+export const FIELDS = 0x400;
 
 /** The word at which the payload begins. */
 export const PAYLOAD_WORDS_AT = 4;
@@ -50,3 +62,43 @@ export function wordOf(offset: number): number {
 export function offsetOf(word: number): number {
   return (word >>> 0) * 4;
 }
+
+const METHOD_BITS = 12;
+const GROUP_SHIFT = 24;
+/** The largest number of services of a shard, and of methods of a service. */
+export const MAX_NAMES: number = 1 << METHOD_BITS;
+const NAME_MASK = MAX_NAMES - 1;
+
+/** A method of a service, as a number that is not negative. The bits above are the scheduling group of a call. */
+export function targetOf(service: number, method: number): number {
+  return (service << METHOD_BITS) | method;
+}
+
+/** The service of a target. */
+export function serviceOf(target: number): number {
+  return (target >>> METHOD_BITS) & NAME_MASK;
+}
+
+/** The method of a target. */
+export function methodOf(target: number): number {
+  return target & NAME_MASK;
+}
+
+/** A target, to be run in a scheduling group. */
+export function inGroup(target: number, groupId: number): number {
+  return target | (groupId << GROUP_SHIFT);
+}
+
+/** The scheduling group of a call. */
+export function groupOf(word: number): number {
+  return word >>> GROUP_SHIFT;
+}
+
+/** The target of a call, without its group. */
+export function withoutGroup(word: number): number {
+  return word & ((1 << GROUP_SHIFT) - 1);
+}
+
+/** A word of an event: what happened in the lower bits, a number above. */
+export const EVENT_BITS = 4;
+export const EVENT_MASK: number = (1 << EVENT_BITS) - 1;

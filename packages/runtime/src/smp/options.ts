@@ -1,5 +1,6 @@
 import { SunstarError } from '../errors.js';
 import type { Arena, ShardMemory } from '../memory/index.js';
+import type { Clock, Timers } from '../sync/index.js';
 import { DEFAULT_MESSAGE_LIMITS, type MessageLimits } from './codec/limits.js';
 
 /** Limits of the calls between shards; all shards of a runtime should have the same. */
@@ -30,6 +31,10 @@ export interface MeshOptions extends MeshLimits {
   readonly memory: ShardMemory;
   /** The arenas of all shards by shard number; this shard's own place is not used. */
   readonly peerArenas: readonly Arena[];
+  /** The time that deadlines are counted in, the same on all shards. @default CLOCK_MONOTONIC */
+  readonly clock?: Clock;
+  /** What timeouts of calls are armed on. @default the thread's timers */
+  readonly timers?: Timers;
   /** Wakes a shard that sleeps; called once for each sleep. */
   readonly wake: (shardId: number) => void;
 }

@@ -3,6 +3,15 @@ import { SunstarError } from '../errors.js';
 /** Settles the promise of a call, with a value or another promise. */
 export type Resolve = (value: unknown) => void;
 
+/** What a call has besides its promise: see CallState. */
+export interface PendingOptions {
+  /** The call is over, whatever ended it. */
+  ended(): void;
+}
+
+/** What {@link PendingCalls.take} returns for a call that was given up. */
+export const GIVEN_UP: Resolve = () => {};
+
 const INDEX_BITS = 20;
 const INDEX_MASK = (1 << INDEX_BITS) - 1;
 const GENERATIONS = 1 << (31 - INDEX_BITS);
@@ -12,7 +21,8 @@ export const MAX_PENDING_CALLS: number = INDEX_MASK + 1;
 
 /**
  * The calls that wait for an answer, in parallel arrays. A call id is its place and the generation of that
- * place, so that an answer to a call that was given up cannot settle the one that came after it.
+ * place. A call that is given up keeps its place until its late answer has come, or its shard is gone: places
+ * are used again at once, and a generation would not tell an answer that is late by thousands of calls.
  */
 export class PendingCalls {
   readonly #limit: number;
@@ -20,6 +30,8 @@ export class PendingCalls {
   #generations: Int32Array = new Int32Array(0);
   #shards: Int32Array = new Int32Array(0);
   #targets: Int32Array = new Int32Array(0);
+  #options: (PendingOptions | undefined)[] = [];
+  #givenUp = 0;
   /** Free places, a stack. */
   #free: Int32Array = new Int32Array(0);
   #freeCount = 0;
@@ -30,7 +42,12 @@ export class PendingCalls {
 
   /** How many calls wait. */
   get size(): number {
-    return this.#resolvers.length - this.#freeCount;
+    return this.#resolvers.length - this.#freeCount - this.#givenUp;
+  }
+
+  /** How many calls were given up and have not been answered yet. */
+  get givenUp(): number {
+    return this.#givenUp;
   }
 
   /** Whether no further call can be added. */
@@ -39,12 +56,13 @@ export class PendingCalls {
   }
 
   /** Adds a call; only when not `full`. @returns Its id, not negative. */
-  add(resolve: Resolve, shardId: number, target: number): number {
+  add(resolve: Resolve, shardId: number, target: number, options?: PendingOptions): number {
     if (this.#freeCount === 0) this.#grow();
     const index = this.#free[--this.#freeCount];
     this.#resolvers[index] = resolve;
     this.#shards[index] = shardId;
     this.#targets[index] = target;
+    if (options !== undefined) this.#options[index] = options;
     return index | (this.#generations[index] << INDEX_BITS);
   }
 
@@ -53,14 +71,31 @@ export class PendingCalls {
     return this.#targets[callId & INDEX_MASK];
   }
 
-  /** Removes a call. @returns What settles it, or undefined when no such call waits for this shard. */
+  /** Gives a call up: its answer will be dropped. False when no such call waits for this shard. */
+  giveUp(callId: number, shardId: number): boolean {
+    const index = this.#find(callId, shardId);
+    if (index < 0 || this.#resolvers[index] === GIVEN_UP) return false;
+    this.#resolvers[index] = GIVEN_UP;
+    this.#options[index] = undefined;
+    this.#givenUp++;
+    return true;
+  }
+
+  /**
+   * Removes a call.
+   *
+   * @returns What settles it, {@link GIVEN_UP}, or undefined when no such call waits for this shard.
+   */
   take(callId: number, shardId: number): Resolve | undefined {
-    const index = callId & INDEX_MASK;
-    if (index >= this.#resolvers.length) return undefined;
+    const index = this.#find(callId, shardId);
+    if (index < 0) return undefined;
     const resolve = this.#resolvers[index];
-    if (resolve === undefined || this.#generations[index] !== callId >>> INDEX_BITS) return undefined;
-    if (this.#shards[index] !== shardId) return undefined;
+    const options = this.#options[index];
     this.#release(index);
+    if (options !== undefined) {
+      this.#options[index] = undefined;
+      options.ended();
+    } else if (resolve === GIVEN_UP) this.#givenUp--;
     return resolve;
   }
 
@@ -69,8 +104,14 @@ export class PendingCalls {
     for (let index = 0; index < this.#resolvers.length; index++) {
       const resolve = this.#resolvers[index];
       if (resolve === undefined || this.#shards[index] !== shardId) continue;
+      const options = this.#options[index];
+      this.#options[index] = undefined;
       this.#release(index);
-      settle(resolve, this.#targets[index]);
+      if (resolve === GIVEN_UP) this.#givenUp--;
+      else {
+        options?.ended();
+        settle(resolve, this.#targets[index]);
+      }
     }
   }
 
@@ -80,6 +121,8 @@ export class PendingCalls {
       free.size === this.#freeCount &&
       this.#resolvers.length <= this.#limit &&
       this.#resolvers.every((resolve, index) => (resolve === undefined) === free.has(index)) &&
+      this.#resolvers.filter((resolve) => resolve === GIVEN_UP).length === this.#givenUp &&
+      this.#options.every((options, index) => options === undefined || !free.has(index)) &&
       this.#generations.every((generation) => generation >= 0 && generation < GENERATIONS);
     if (!ok) {
       throw new SunstarError(
@@ -87,6 +130,13 @@ export class PendingCalls {
         'The table of pending cross-shard calls is inconsistent.',
       );
     }
+  }
+
+  #find(callId: number, shardId: number): number {
+    const index = callId & INDEX_MASK;
+    if (index >= this.#resolvers.length || this.#resolvers[index] === undefined) return -1;
+    if (this.#generations[index] !== callId >>> INDEX_BITS) return -1;
+    return this.#shards[index] === shardId ? index : -1;
   }
 
   #release(index: number): void {
@@ -103,7 +153,10 @@ export class PendingCalls {
     this.#targets = widened(this.#targets, after);
     this.#free = widened(this.#free, after);
     for (let index = after - 1; index >= before; index--) this.#free[this.#freeCount++] = index;
-    for (let index = before; index < after; index++) this.#resolvers.push(undefined);
+    for (let index = before; index < after; index++) {
+      this.#resolvers.push(undefined);
+      this.#options.push(undefined);
+    }
   }
 }
 

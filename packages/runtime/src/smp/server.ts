@@ -1,16 +1,31 @@
 import { inspect } from 'node:util';
 import { OutOfMemoryError, SunstarError } from '../errors.js';
+import type { Clock } from '../sync/index.js';
+import type { Decoder } from './codec/decoder.js';
+import { dropMoved, type Moved, ofCall, transferTypeOf } from './codec/transfer.js';
 import { callable, type Directory } from './directory.js';
-import { invoke } from './invoke.js';
+import { type Begin, invoke } from './invoke.js';
 import type { Link } from './link.js';
-import { CALL, FAILURE, OUT_OF_MEMORY, PAYLOAD_WORDS_AT, REPLY } from './message.js';
+import {
+  CALL,
+  FAILURE,
+  methodOf,
+  OPTIONS,
+  OUT_OF_MEMORY,
+  PAYLOAD_WORDS_AT,
+  REPLY,
+  serviceOf,
+  withoutGroup,
+} from './message.js';
 import type { MessageReader, MessageWriter } from './message-io.js';
+import { ServedCall, swapCall } from './served-call.js';
+import { isStream, StreamSource } from './stream-source.js';
 
 /** How many answers are kept to be used again. */
 const IDLE_MAX = 1024;
 
 /** Runs the calls of other shards on this shard's services and answers them. */
-export class Server {
+export class Server implements Begin {
   readonly #writer: MessageWriter;
   readonly #reader: MessageReader;
   readonly #directory: Directory;
@@ -19,9 +34,14 @@ export class Server {
   /** The short answer: two doubles after the header. */
   readonly #short = new Int32Array(PAYLOAD_WORDS_AT + 4);
   readonly #shortFloats = new Float64Array(this.#short.buffer, PAYLOAD_WORDS_AT * 4, 2);
+  readonly #clock: Clock;
   #served = 0;
+  #running = 0;
+  /** What belongs to the call whose method begins. */
+  #moved: readonly Moved[] | undefined;
 
-  constructor(writer: MessageWriter, reader: MessageReader, directory: Directory) {
+  constructor(writer: MessageWriter, reader: MessageReader, directory: Directory, clock: Clock) {
+    this.#clock = clock;
     this.#writer = writer;
     this.#reader = reader;
     this.#directory = directory;
@@ -32,38 +52,66 @@ export class Server {
     return this.#served;
   }
 
+  /** Calls whose method has begun and not ended. */
+  get running(): number {
+    return this.#running;
+  }
+
   /** Runs the call in a slot. Never throws: what fails is answered. */
   serve(link: Link, slot: number, kind: number): void {
     const reader = this.#reader;
-    const callId = reader.slots[slot + 1];
-    const target = reader.slots[slot + 2];
+    const { slots } = reader;
+    const head = slots[slot];
+    const callId = slots[slot + 1];
+    const target = withoutGroup(slots[slot + 2]);
+    const outerMoved = this.#moved;
+    const outerCall = swapCall(link.plainCall);
     this.#served++;
+    this.#moved = undefined;
     let result: unknown;
+    let failed = false;
     try {
-      const service = this.#directory.local[target >>> 16];
-      const count = reader.slots[slot] >>> 16;
-      result = invoke(callable(service), service.methods[target & 0xffff], reader.open(link, slot), count);
-      if (isThenable(result)) {
-        this.#await(result, link, kind, callId, target);
-        return;
-      }
+      const decoder = reader.open(link, slot);
+      if ((head & OPTIONS) !== 0) this.#open(decoder.value() as ServedCall, target);
+      const service = this.#directory.local[serviceOf(target)];
+      result = invoke(callable(service), service.methods[methodOf(target)], decoder, head >>> 16, this);
     } catch (error) {
-      if (kind === CALL) this.#fail(link, callId, error);
-      else this.uncaught(target, link.peerId, error);
-      return;
-    } finally {
-      reader.done(link, slot);
+      if (reader.reading) reader.discard(link, slot);
+      failed = true;
+      result = error;
     }
-    if (kind === CALL) this.#reply(link, callId, result);
+    reader.done(link, slot);
+    swapCall(outerCall);
+    const moved = this.#moved;
+    this.#moved = outerMoved;
+    if (!failed) {
+      try {
+        if (isThenable(result)) {
+          this.#await(result, link, kind, callId, target, moved);
+          return;
+        }
+      } catch (error) {
+        failed = true;
+        result = error;
+      }
+    }
+    this.#finish(link, kind, callId, target, failed, result, moved);
+  }
+
+  /** The arguments of a call were read, its method begins. For {@link invoke}. */
+  begin(decoder: Decoder): void {
+    const moved = decoder.takeMoved();
+    decoder.end();
+    if (moved !== undefined) this.#moved = ofCall(moved);
   }
 
   /** Makes what a one-way call threw an unhandled rejection of this shard: nobody else would learn of it. */
   uncaught(target: number, callerId: number, cause: unknown): void {
-    const service = this.#directory.local[target >>> 16];
+    const service = this.#directory.local[serviceOf(target)];
     void Promise.reject(
       new SunstarError(
         'SUNSTAR_NOTIFY_FAILED',
-        `${service.name}.${service.methods[target & 0xffff]}(), called one way by shard ${callerId}, failed. ` +
+        `${service.name}.${service.methods[methodOf(target)]}(), called one way by shard ${callerId}, failed. ` +
           'Nobody waits for its answer: handle the error in the method, or call it with on() and await it.',
         { cause },
       ),
@@ -72,31 +120,74 @@ export class Server {
 
   /** Answers a call whose promise has settled. For {@link PendingAnswer}. */
   settled(answer: PendingAnswer, failed: boolean, value: unknown): void {
-    const { link, kind, callId, target } = answer;
+    const { link, kind, callId, target, moved } = answer;
     answer.link = undefined;
+    answer.moved = undefined;
     if (this.#idle.length < IDLE_MAX) this.#idle.push(answer);
-    if (link === undefined) return;
-    if (kind === CALL) {
-      if (failed) this.#fail(link, callId, value);
-      else this.#reply(link, callId, value);
-    } else if (failed) this.uncaught(target, link.peerId, value);
+    this.#running--;
+    if (link !== undefined) this.#finish(link, kind, callId, target, failed, value, moved);
   }
 
-  #await(result: PromiseLike<unknown>, link: Link, kind: number, callId: number, target: number): void {
+  #open(call: ServedCall, target: number): void {
+    call.clock = this.#clock;
+    swapCall(call);
+    if (!call.expired) return;
+    const service = this.#directory.local[serviceOf(target)];
+    throw new SunstarError(
+      'SUNSTAR_CALL_TIMEOUT',
+      `The time of the call of ${service.name}.${service.methods[methodOf(target)]}() was over before it began.`,
+    );
+  }
+
+  #finish(
+    link: Link,
+    kind: number,
+    callId: number,
+    target: number,
+    failed: boolean,
+    value: unknown,
+    moved: readonly Moved[] | undefined,
+  ): void {
+    if (!failed && isStream(value)) {
+      // What belongs to the call lives as long as the stream.
+      value = new StreamSource(value, moved, windowOf(moved));
+      if (kind !== CALL || link.stopped) (value as StreamSource).release();
+    } else if (moved !== undefined) dropMoved(moved);
+    if (kind !== CALL) {
+      if (failed) this.uncaught(target, link.peerId, value);
+      else dropResult(value);
+    } else if (failed) this.#fail(link, callId, value);
+    else this.#reply(link, callId, value);
+  }
+
+  #await(
+    result: PromiseLike<unknown>,
+    link: Link,
+    kind: number,
+    callId: number,
+    target: number,
+    moved: readonly Moved[] | undefined,
+  ): void {
     const answer = this.#idle.pop() ?? new PendingAnswer(this);
     answer.link = link;
     answer.kind = kind;
     answer.callId = callId;
     answer.target = target;
+    answer.moved = moved;
+    this.#running++;
     // A foreign thenable might settle twice or throw; a promise does neither.
     void Promise.resolve(result).then(answer.onFulfilled, answer.onRejected);
   }
 
   #reply(link: Link, callId: number, value: unknown): void {
-    if (link.stopped) return;
+    if (link.stopped) {
+      dropResult(value);
+      return;
+    }
     try {
       this.#writer.postValue(link, REPLY, callId, value, 'result');
     } catch (error) {
+      dropResult(value);
       this.#fail(link, callId, error);
     }
   }
@@ -142,6 +233,7 @@ class PendingAnswer {
   kind = 0;
   callId = 0;
   target = 0;
+  moved: readonly Moved[] | undefined;
   readonly onFulfilled: (value: unknown) => void;
   readonly onRejected: (error: unknown) => void;
 
@@ -155,6 +247,17 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   );
+}
+
+function windowOf(moved: readonly Moved[] | undefined): number | undefined {
+  const call = moved?.find(({ value }) => value instanceof ServedCall)?.value;
+  return (call as ServedCall | undefined)?.window;
+}
+
+/** Lets go of a result that nobody gets. */
+function dropResult(value: unknown): void {
+  if (typeof value !== 'object' || value === null || transferTypeOf(value) === undefined) return;
+  (value as Partial<Disposable>)[Symbol.dispose]?.();
 }
 
 function shortText(value: unknown): string {

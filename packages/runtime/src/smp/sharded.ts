@@ -1,7 +1,8 @@
 import { SunstarError } from '../errors.js';
-import { callable, type LocalService } from './directory.js';
+import { type CallOptions, checkCallOptions } from './call-options.js';
+import type { LocalService } from './directory.js';
+import { callLocally, LocalCall } from './local-call.js';
 import type { Mesh } from './mesh.js';
-import { rejected } from './remote-error.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: only `any` matches the parameters of every method.
 type AnyMethod = (...args: any[]) => unknown;
@@ -10,7 +11,9 @@ type AnyMethod = (...args: any[]) => unknown;
 export type MethodName<T> = { [K in keyof T]: T[K] extends AnyMethod ? K : never }[keyof T] & string;
 
 type Arguments<F> = F extends (...args: infer A) => unknown ? A : never;
-type Result<F> = F extends (...args: never[]) => infer R ? Awaited<R> : never;
+type Result<F> = F extends (...args: never[]) => infer R ? Arrived<Awaited<R>> : never;
+/** An async iterable is consumed where it is asked for; whatever else it can do stays behind. */
+type Arrived<R> = R extends AsyncIterable<infer Element> ? AsyncIterable<Element> : R;
 
 /** A service on one shard: each method returns a promise. */
 export type Remote<T> = {
@@ -47,6 +50,11 @@ export class Sharded<T extends object> {
   readonly onOthers: RemoteAll<T>;
   readonly #remotes: Remote<T>[] = [];
   readonly #oneWays: OneWay<T>[] = [];
+  /** The service on one shard with options. */
+  readonly #Limited: new (
+    shardId: number,
+    options: CallOptions,
+  ) => object;
   #stopped: Promise<void> | undefined;
 
   /** For the mesh: `Mesh.sharded()` makes one when every shard has its instance. */
@@ -67,6 +75,7 @@ export class Sharded<T extends object> {
         ),
       );
     }
+    this.#Limited = limited(mesh, service);
     const remotes = this.#remotes as unknown as Methods<Promise<unknown>>[];
     this.onAll = tableOf(methods, (name) => fanOut(remotes, name));
     const others = remotes.filter((_, shardId) => shardId !== mesh.shardId);
@@ -74,17 +83,22 @@ export class Sharded<T extends object> {
   }
 
   /**
-   * The service on one shard. The object is made once: keep it or ask again, both are cheap.
+   * The service on one shard. Without options, the object is made once: keep it or ask again, both are cheap.
+   * With options, call its methods on it: `counters.on(1, { timeoutMs: 50 }).increment('visits')`.
    *
    * A call rejects with what the method threw, or with a SunstarError: `SUNSTAR_SHARD_STOPPED`,
    * `SUNSTAR_SMP_OVERLOADED`, `SUNSTAR_NOT_CLONEABLE`, `SUNSTAR_MESSAGE_TOO_LARGE`,
-   * `SUNSTAR_MESSAGE_TOO_DEEP`, `SUNSTAR_OUT_OF_MEMORY`, `SUNSTAR_NO_SUCH_METHOD`.
+   * `SUNSTAR_MESSAGE_TOO_DEEP`, `SUNSTAR_OUT_OF_MEMORY`, `SUNSTAR_NO_SUCH_METHOD`; with options also with
+   * `SUNSTAR_CALL_TIMEOUT`, `SUNSTAR_SERVICE_GROUP_FULL`, `SUNSTAR_DEADLINE_UNMEETABLE`, or the reason of the signal.
    *
    * @param shardId - 0 to the number of shards − 1.
-   * @throws SunstarError `SUNSTAR_NO_SUCH_SHARD`
+   * @throws SunstarError `SUNSTAR_NO_SUCH_SHARD`, `SUNSTAR_INVALID_OPTION`
    */
-  on(shardId: number): Remote<T> {
-    return this.#remotes[shardId] ?? this.#noSuchShard(shardId);
+  on(shardId: number, options?: CallOptions): Remote<T> {
+    const remote = this.#remotes[shardId] ?? this.#noSuchShard(shardId);
+    if (options === undefined) return remote;
+    checkCallOptions(options);
+    return new this.#Limited(shardId, options) as unknown as Remote<T>;
   }
 
   /**
@@ -166,14 +180,39 @@ function tableOf<R>(names: readonly string[], make: (name: string) => Method<unk
 }
 
 function localCall(service: LocalService, name: string): Method<Promise<unknown>> {
-  const instance = callable(service);
-  return (...args) => {
-    try {
-      return Promise.resolve(instance[name](...args));
-    } catch (error) {
-      return rejected(error);
+  return (...args) => callLocally(service, name, args);
+}
+
+/** A class whose instances have the methods of a service, on one shard and with the same options for all. */
+function limited(mesh: Mesh, service: LocalService): new (shardId: number, options: CallOptions) => object {
+  class Limited {
+    readonly #shardId: number;
+    readonly #options: CallOptions;
+
+    constructor(shardId: number, options: CallOptions) {
+      this.#shardId = shardId;
+      this.#options = options;
     }
-  };
+
+    static call(limits: Limited, name: string, args: readonly unknown[]): Promise<unknown> {
+      const shardId = limits.#shardId;
+      if (shardId === mesh.shardId) {
+        const what = `${service.name}.${name} on this shard`;
+        return new LocalCall(shardId, what, limits.#options, mesh.clocks).run(service, name, args);
+      }
+      const target = mesh.target(shardId, service.name, name);
+      if (target < 0) return Promise.reject(noSuchMethod(shardId, service, name));
+      return mesh.callWith(mesh.link(shardId), target, args, limits.#options);
+    }
+  }
+  for (const name of service.methods) {
+    Object.defineProperty(Limited.prototype, name, {
+      value(this: Limited, ...args: unknown[]) {
+        return Limited.call(this, name, args);
+      },
+    });
+  }
+  return Limited;
 }
 
 function remoteCall(

@@ -3,6 +3,7 @@ import { ShardMemory } from '../../src/memory/shard-memory.ts';
 import { createControlBlock } from '../../src/smp/layout.ts';
 import { Mesh } from '../../src/smp/mesh.ts';
 import type { MeshLimits } from '../../src/smp/options.ts';
+import { TimerWheel } from '../../src/sync/timer-wheel.ts';
 
 /** Options of {@link shards}. */
 export interface ShardsOptions extends MeshLimits {
@@ -13,6 +14,8 @@ export interface ShardsOptions extends MeshLimits {
 
 /** Several shards on one thread: their messages move when `turn()` or `settle()` says so. */
 export interface Shards {
+  /** The time of all shards, which stands still unless it is advanced. */
+  readonly wheel: TimerWheel;
   readonly meshes: Mesh[];
   readonly memories: ShardMemory[];
   /** Shards that were woken, in order. */
@@ -33,6 +36,7 @@ export function shards(options: ShardsOptions = {}): Shards {
   const arenas = Array.from({ length: count }, () => heapArena(options.memoryBytes ?? 4 * 1024 * 1024));
   const memories = arenas.map((arena) => new ShardMemory(arena));
   const woken: number[] = [];
+  const wheel = new TimerWheel();
   const meshes = memories.map(
     (memory, shardId) =>
       new Mesh({
@@ -41,6 +45,8 @@ export function shards(options: ShardsOptions = {}): Shards {
         control,
         memory,
         peerArenas: arenas,
+        clock: wheel,
+        timers: wheel,
         wake: (shard) => woken.push(shard),
       }),
   );
@@ -57,6 +63,7 @@ export function shards(options: ShardsOptions = {}): Shards {
     }
   };
   return {
+    wheel,
     meshes,
     memories,
     woken,
@@ -72,7 +79,11 @@ export function shards(options: ShardsOptions = {}): Shards {
       return promise;
     },
     check() {
-      for (const mesh of meshes) mesh.invariants();
+      for (const mesh of meshes) {
+        mesh.invariants();
+        const { blocksAway, held } = mesh.stats;
+        if (blocksAway + held !== 0) throw new Error(`${blocksAway} values are away, ${held} are held`);
+      }
       for (const memory of memories) {
         memory.invariants();
         if (memory.stats().liveBlocks !== 0) throw new Error(`${memory.stats().liveBlocks} blocks are away`);

@@ -29,7 +29,7 @@ import {
   VIEW_CONSTRUCTORS,
 } from './tags.js';
 import { KeyCache, SHORT_COPY, shortText } from './text.js';
-import { type Lender, receiveTransfer } from './transfer.js';
+import { dropMoved, type Lender, type Moved, receiveTransfer } from './transfer.js';
 
 const MANY = 1024;
 
@@ -41,9 +41,16 @@ const COPY_LIMIT = 2 ** 32;
  * of a shard and not reentrant: decoding runs no user code.
  */
 export class Decoder {
-  /** Objects by number; places from `#objectCount` on are free. */
   /** Who sent the message; needed for values that move. */
   lender: Lender | undefined;
+  /** Values of this message that moved. */
+  #moved: Moved[] | undefined;
+  /** What was taken out of a message before it is discarded. */
+  #taken: readonly Moved[] | undefined;
+  /** Set while a message is read of which nobody wants anything. */
+  #discarding = false;
+  #reading = false;
+  /** Objects by number; places from `#objectCount` on are free. */
   readonly #objects: unknown[] = [];
   readonly #keys = new KeyCache();
   #bytes: Buffer = Buffer.alloc(0);
@@ -62,6 +69,41 @@ export class Decoder {
     this.#bytes = bytes;
     this.#view = view;
     this.#at = at;
+    this.#reading = true;
+    this.#moved = undefined;
+    // What a message that was not read to its end left behind.
+    if (this.#objectCount !== 0) this.#forget();
+  }
+
+  /** Whether a message has begun and not ended: what is thrown then comes from its content. */
+  get reading(): boolean {
+    return this.#reading;
+  }
+
+  /** The values of this message that moved, once; undefined when there are none. */
+  takeMoved(): readonly Moved[] | undefined {
+    const moved = this.#moved;
+    this.#moved = undefined;
+    return moved;
+  }
+
+  /**
+   * Reads a message that has just begun for nothing but to let go of what moves in it.
+   *
+   * @param count - How many values it has.
+   * @param moved - What was taken out of it before.
+   */
+  discard(count: number, moved: readonly Moved[] | undefined): void {
+    this.#discarding = true;
+    this.#taken = moved;
+    try {
+      for (let index = 0; index < count; index++) this.value();
+    } finally {
+      this.#discarding = false;
+      this.#taken = undefined;
+      this.end();
+      if (moved !== undefined) dropMoved(moved);
+    }
   }
 
   /** Reads the next value. */
@@ -120,7 +162,11 @@ export class Decoder {
 
   /** Ends the message, and forgets its objects. */
   end(): void {
-    if (this.#objectCount === 0) return;
+    this.#reading = false;
+    if (this.#objectCount !== 0) this.#forget();
+  }
+
+  #forget(): void {
     // Shortening an array costs more than emptying a few places.
     if (this.#objectCount > MANY) this.#objects.length = 0;
     else while (this.#objectCount > 0) this.#objects[--this.#objectCount] = undefined;
@@ -158,7 +204,8 @@ export class Decoder {
       }
       case TAG_REGEXP: {
         const source = this.value() as string;
-        const expression = new RegExp(source, this.value() as string);
+        const flags = this.value() as string;
+        const expression = this.#discarding ? undefined : new RegExp(source, flags);
         this.began(expression);
         return expression;
       }
@@ -167,7 +214,7 @@ export class Decoder {
       case TAG_CLONED: {
         const copy = Buffer.allocUnsafeSlow(this.#count());
         this.#copyInto(copy);
-        const value: unknown = deserialize(copy);
+        const value: unknown = this.#discarding ? undefined : deserialize(copy);
         this.began(value);
         return value;
       }
@@ -189,11 +236,22 @@ export class Decoder {
     const token = this.value() as number;
     const numbers: number[] = [];
     for (let index = 0; index < count; index++) numbers.push(this.value() as number);
-    if (this.lender === undefined)
+    // Its number comes before those of the objects in what follows.
+    const place = this.#objectCount++;
+    const extra = this.value();
+    const { lender } = this;
+    if (lender === undefined)
       throw new SunstarError('SUNSTAR_BROKEN_INVARIANT', 'A value moved without a sender.');
-    const value = receiveTransfer(name, numbers, token, this.lender);
-    this.began(value);
-    return value;
+    if (this.#discarding) {
+      const taken = this.#taken?.some((other) => other.token === token) ?? false;
+      if (!taken) lender.giveBack(token);
+      return {};
+    }
+    const moved = receiveTransfer(name, numbers, token, lender, extra);
+    this.#moved ??= [];
+    this.#moved.push(moved);
+    this.#objects[place] = moved.value;
+    return moved.value;
   }
 
   #plain(): object {

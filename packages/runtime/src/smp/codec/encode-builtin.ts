@@ -1,9 +1,10 @@
 import { types } from 'node:util';
 import { serialize } from 'node:v8';
+import { isStream, StreamSource } from '../stream-source.js';
 import { refuse } from './encode-support.js';
 import type { Encoder } from './encoder.js';
 import { TAG_CLONED, TAG_DATE, TAG_MAP, TAG_REGEXP, TAG_SET, TAG_VIEW, VIEW_CONSTRUCTORS } from './tags.js';
-import { transferTypeOf } from './transfer.js';
+import { transferTypeNamed, transferTypeOf } from './transfer.js';
 
 /** Writes an object that is no plain object, array, byte array or error. */
 export function encodeBuiltin(encoder: Encoder, value: object): void {
@@ -18,6 +19,7 @@ export function encodeBuiltin(encoder: Encoder, value: object): void {
     encoder.string(value.flags);
   } else if (value instanceof ArrayBuffer) encoder.bytesOf(TAG_VIEW, 0, new Uint8Array(value));
   else if (ArrayBuffer.isView(value)) encodeView(encoder, value);
+  else if (isStream(value)) encoder.transfer(transferTypeNamed('stream'), new StreamSource(value));
   else if (types.isBoxedPrimitive(value) || Object.keys(value).length === 0) encodeClone(encoder, value);
   else encoder.plain(value);
 }

@@ -3,6 +3,7 @@ import { SunstarError } from '../../errors.js';
 import type { ShardMemory } from '../../memory/index.js';
 import { SLOT_BYTES } from '../layout.js';
 import { FAR, PAYLOAD_BYTES_AT, PAYLOAD_WORDS_AT, wordOf } from '../message.js';
+import { isStream, StreamSource } from '../stream-source.js';
 import { encodeBuiltin } from './encode-builtin.js';
 import { EncodedObjects, notCloneable, pathText, RefusedValue, refuse } from './encode-support.js';
 import { encodeError } from './error-codec.js';
@@ -27,7 +28,7 @@ import {
   TAG_UNDEFINED,
 } from './tags.js';
 import { SHORT_COPY } from './text.js';
-import { type Loan, Loans, type TransferType } from './transfer.js';
+import { type Borrower, type Loan, Loans, type TransferType, transferTypeNamed } from './transfer.js';
 
 const SHORT_STRING = 64;
 const SMALLEST_BLOCK = 256;
@@ -81,10 +82,10 @@ export class Encoder {
   }
 
   /** The message was sent: its values that move are the peer's now. */
-  handOver(loans: Loans): void {
+  handOver(loans: Loans, borrower: Borrower): void {
     if (this.#loans.length === 0) return;
-    loans.lend(this.#loans);
-    this.#loans.length = 0;
+    // Parcels are told that they are sent, and may send something themselves.
+    loans.lend(this.#loans.splice(0), borrower);
   }
 
   /** Starts a message. */
@@ -318,6 +319,10 @@ export class Encoder {
   /** Writes the own enumerable properties of an object. */
   plain(value: object): void {
     const keys = Object.keys(value);
+    if (keys.length === 0 && isStream(value)) {
+      this.transfer(transferTypeNamed('stream'), new StreamSource(value));
+      return;
+    }
     this.counted(TAG_OBJECT, keys.length);
     for (const key of keys) {
       this.string(key);
@@ -364,6 +369,7 @@ export class Encoder {
     this.string(type.name);
     this.float(TAG_FLOAT64, loan.token);
     for (const number of parcel.numbers) this.float(TAG_FLOAT64, number);
+    this.value(parcel.extra);
   }
 
   #dropLoans(kept: number): void {

@@ -5,10 +5,35 @@ import type { Arena, ShardMemory } from '../../memory/index.js';
 export interface Parcel {
   /** Describes the value to {@link TransferType.receive}. */
   readonly numbers: readonly number[];
+  /** What else describes it; goes along like an argument. */
+  readonly extra?: unknown;
   /** The message is on its way: the value is its former owner's no more. Must not throw. */
-  sent(): void;
+  sent(borrower: Borrower, token: number): void;
   /** Nobody reads the memory any more: the message was not sent, or the receiver has let go, or is gone. Must not throw. */
   release(): void;
+  /** The receiver tells something with {@link Lender.tellLender}. Must not throw. */
+  told?(event: number, number: number, value: unknown): void;
+  /** This shard ends its calls: nothing more can be told to the receiver, which may still read the memory. */
+  closed?(): void;
+}
+
+/** The receiving shard, as the sender of a {@link Parcel} sees it. */
+export interface Borrower {
+  readonly shardId: number;
+  /**
+   * Tells the receiver something about the value of a token; nothing when it has let go or is gone.
+   *
+   * @throws What cannot be encoded or sent; then nothing was sent.
+   */
+  tellHolder(token: number, event: number, number: number, value?: unknown): void;
+}
+
+/** Told to whoever holds a value of another shard. Must not throw. */
+export interface Holder {
+  /** The sender tells something with {@link Borrower.tellHolder}. */
+  told(event: number, number: number, value: unknown, moved: readonly Moved[]): void;
+  /** The sender answers no more; nothing more will be told. */
+  gone(error: SunstarError): void;
 }
 
 /** The sending shard, as the receiver of a {@link Parcel} sees it. */
@@ -20,6 +45,14 @@ export interface Lender {
   readonly memory: ShardMemory;
   /** Tells the sender that the receiver has let go: once for each {@link TransferType.receive}. */
   giveBack(token: number): void;
+  /** Has what the sender tells about a value go to a holder, until the value is given back. */
+  hold(token: number, holder: Holder): void;
+  /**
+   * Tells the sender something about a value; nothing when it is gone.
+   *
+   * @throws What cannot be encoded or sent; then nothing was sent.
+   */
+  tellLender(token: number, event: number, number: number, value?: unknown): void;
 }
 
 /**
@@ -33,21 +66,30 @@ export interface TransferType<T extends object> {
   readonly valueClass: abstract new (...args: never[]) => T;
   /** Pins what the value refers to; the value stays usable until {@link Parcel.sent}. */
   pack(value: T): Parcel;
-  /** Makes an instance of what arrived. It calls `lender.giveBack(token)` when it lets go, also if that is at once. */
-  receive(numbers: readonly number[], token: number, lender: Lender): T;
+  /**
+   * Makes an instance of what arrived. It calls `lender.giveBack(token)` when it lets go, also if that is at once,
+   * but not when it throws.
+   */
+  receive(numbers: readonly number[], token: number, lender: Lender, extra: unknown): T;
+  /** Lets go of an instance that arrived and that nobody will get. @default its `Symbol.dispose` method, if it has one */
+  drop?(value: T): void;
+  /** The value is the call's, not the method's: it is let go when the call is over. @default false */
+  readonly ofCall?: boolean;
 }
 
 const types: TransferType<object>[] = [];
+const typesByName = new Map<string, TransferType<object>>();
 
 /** Registers a class of values that move between shards. @throws SunstarError SUNSTAR_INVALID_ARGUMENT for a name that is taken. */
 export function registerTransfer<T extends object>(type: TransferType<T>): void {
-  if (types.some(({ name }) => name === type.name)) {
+  if (typesByName.has(type.name)) {
     throw new SunstarError(
       'SUNSTAR_INVALID_ARGUMENT',
       `A transfer type named '${type.name}' is registered already: is the package that has it loaded twice?`,
     );
   }
   types.push(type);
+  typesByName.set(type.name, type);
 }
 
 /** The type of a value that moves; undefined for one that is copied. */
@@ -58,21 +100,49 @@ export function transferTypeOf(value: object): TransferType<object> | undefined 
   return undefined;
 }
 
-/** Makes the value that arrived. */
+/** One of the types that the calls themselves use. */
+export function transferTypeNamed(name: string): TransferType<object> {
+  const type = typesByName.get(name);
+  if (type === undefined) throw new SunstarError('SUNSTAR_BROKEN_INVARIANT', `No transfer type '${name}'.`);
+  return type;
+}
+
+/** Makes the value that arrived. When it throws, the token is still to be given back. */
 export function receiveTransfer(
   name: string,
   numbers: readonly number[],
   token: number,
   lender: Lender,
-): object {
-  const type = types.find((candidate) => candidate.name === name);
-  if (type !== undefined) return type.receive(numbers, token, lender);
-  lender.giveBack(token);
+  extra: unknown,
+): Moved {
+  const type = typesByName.get(name);
+  if (type !== undefined) return { token, type, value: type.receive(numbers, token, lender, extra) };
   throw new SunstarError(
     'SUNSTAR_UNKNOWN_TRANSFER',
     `Shard ${lender.shardId} sent a value of the type '${name}', which this shard does not know. ` +
       'Import the package that has it in the entry module of every shard.',
   );
+}
+
+/** A value that arrived by moving. */
+export interface Moved {
+  readonly token: number;
+  readonly type: TransferType<object>;
+  readonly value: object;
+}
+
+/** Lets go of values that nobody will get. */
+export function dropMoved(moved: readonly Moved[]): void {
+  for (const { type, value } of moved) {
+    if (type.drop !== undefined) type.drop(value);
+    else (value as Partial<Disposable>)[Symbol.dispose]?.();
+  }
+}
+
+/** Those that belong to the call which they came with. */
+export function ofCall(moved: readonly Moved[]): readonly Moved[] | undefined {
+  const own = moved.filter(({ type }) => type.ofCall === true);
+  return own.length === 0 ? undefined : own;
 }
 
 /** Tokens are odd, the offsets of blocks are not: both travel home in the same message. */
@@ -105,12 +175,15 @@ export class Loans {
     return this.#away.size;
   }
 
+  /** The parcel of a token, if the peer still has it. */
+  find(token: number): Parcel | undefined {
+    return this.#away.get(token);
+  }
+
   /** Notes what a message took along. */
-  lend(loans: readonly Loan[]): void {
-    for (const { token, parcel } of loans) {
-      this.#away.set(token, parcel);
-      parcel.sent();
-    }
+  lend(loans: readonly Loan[], borrower: Borrower): void {
+    for (const { token, parcel } of loans) this.#away.set(token, parcel);
+    for (const { token, parcel } of loans) parcel.sent(borrower, token);
   }
 
   /** The peer has let go. */
@@ -123,49 +196,15 @@ export class Loans {
     parcel.release();
   }
 
+  /** This shard ends its calls. */
+  close(): void {
+    for (const parcel of [...this.#away.values()]) parcel.closed?.();
+  }
+
   /** The peer is gone. */
   takeAllBack(): void {
     const parcels = [...this.#away.values()];
     this.#away.clear();
     for (const parcel of parcels) parcel.release();
-  }
-}
-
-/** What a {@link Lender} needs of the connection with its shard. */
-export interface Returns {
-  readonly memory: ShardMemory;
-  readonly peerId: number;
-  readonly stopped: boolean;
-  giveBack(token: number): void;
-  sendReturns(): void;
-}
-
-/** The peer at the other end of a connection, as a lender. Returns are batched until the current callback ends. */
-export class PeerLender implements Lender {
-  readonly shardId: number;
-  readonly arena: Arena;
-  readonly memory: ShardMemory;
-  readonly #link: Returns;
-  readonly #flush: () => void;
-  #scheduled = false;
-
-  constructor(link: Returns, arena: Arena) {
-    this.shardId = link.peerId;
-    this.arena = arena;
-    this.memory = link.memory;
-    this.#link = link;
-    this.#flush = () => {
-      this.#scheduled = false;
-      if (!link.stopped) link.sendReturns();
-    };
-  }
-
-  giveBack(token: number): void {
-    // A peer that is gone has taken everything back.
-    if (this.#link.stopped) return;
-    this.#link.giveBack(token);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    queueMicrotask(this.#flush);
   }
 }

@@ -1,0 +1,106 @@
+import { SunstarError } from '../errors.js';
+import type { Arena, ShardMemory } from '../memory/index.js';
+import type { Borrower, Holder, Lender, Moved } from './codec/transfer.js';
+import { dropMoved } from './codec/transfer.js';
+import type { Link } from './link.js';
+import { TO_HOLDER, TO_LENDER } from './message.js';
+import type { MessageWriter } from './message-io.js';
+import { notSent } from './remote-error.js';
+
+/**
+ * The peer at the other end of a link as the owner of values that are here, and as the holder of values that
+ * are there: what the two tell each other about them. Returns are batched until the current callback ends.
+ */
+export class Peer implements Lender, Borrower {
+  readonly shardId: number;
+  readonly arena: Arena;
+  readonly memory: ShardMemory;
+  readonly #link: Link;
+  readonly #writer: MessageWriter;
+  /** Who wants to hear of values that are here, by token. */
+  readonly #holders = new Map<number, Holder>();
+  readonly #flush: () => void;
+  #scheduled = false;
+
+  constructor(link: Link, arena: Arena, writer: MessageWriter) {
+    this.shardId = link.peerId;
+    this.arena = arena;
+    this.memory = link.memory;
+    this.#link = link;
+    this.#writer = writer;
+    this.#flush = () => {
+      this.#scheduled = false;
+      if (!link.stopped) link.sendReturns();
+    };
+  }
+
+  /** How many values of the peer have a holder here. */
+  get held(): number {
+    return this.#holders.size;
+  }
+
+  giveBack(token: number): void {
+    this.#holders.delete(token);
+    // A peer that is gone has taken everything back.
+    if (this.#link.stopped) return;
+    this.#link.giveBack(token);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(this.#flush);
+  }
+
+  hold(token: number, holder: Holder): void {
+    if (this.#link.stopped) holder.gone(notSent(this.#link, 'what was asked of it'));
+    else this.#holders.set(token, holder);
+  }
+
+  tellLender(token: number, event: number, number: number, value?: unknown): void {
+    if (!this.#link.stopped) this.#writer.postEvent(this.#link, TO_LENDER, token, event, number, value);
+  }
+
+  tellHolder(token: number, event: number, number: number, value?: unknown): void {
+    const link = this.#link;
+    if (link.stopped || link.loans.find(token) === undefined) return;
+    this.#writer.postEvent(link, TO_HOLDER, token, event, number, value);
+  }
+
+  /** The peer tells something about a value of its own. */
+  toHolder(token: number, event: number, number: number, value: unknown, moved: readonly Moved[]): void {
+    const holder = this.#holders.get(token);
+    // Both sides may let go at the same time.
+    if (holder === undefined) dropMoved(moved);
+    else holder.told(event, number, value, moved);
+  }
+
+  /** The peer tells something about a value of this shard. */
+  toLender(token: number, event: number, number: number, value: unknown, moved: readonly Moved[]): void {
+    const parcel = this.#link.loans.find(token);
+    if (parcel?.told === undefined) dropMoved(moved);
+    else parcel.told(event, number, value);
+  }
+
+  /** What the peer tells about a value of its own cannot be read. */
+  unreadable(token: number, error: unknown): void {
+    const holder = this.#holders.get(token);
+    if (holder === undefined) return;
+    this.#holders.delete(token);
+    holder.gone(
+      new SunstarError(
+        'SUNSTAR_UNREADABLE_MESSAGE',
+        `What shard ${this.shardId} sent could not be read here.`,
+        {
+          cause: error,
+        },
+      ),
+    );
+  }
+
+  /** The peer answers no more. */
+  gone(): void {
+    const holders = [...this.#holders.values()];
+    this.#holders.clear();
+    if (holders.length === 0) return;
+    const error = notSent(this.#link, 'the rest of what it was sending');
+    for (const holder of holders) holder.gone(error);
+  }
+}
