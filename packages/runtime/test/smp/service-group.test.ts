@@ -141,7 +141,10 @@ describe('ServiceGroup', () => {
               const options = { serviceGroup, signal: controller.signal, timeoutMs: 1 + which };
               const call = { controller, outcome: local.on(1, options).work(calls.length), over: false };
               call.outcome = call.outcome.then(
-                (value) => (call.over = true) && value,
+                (value) => {
+                  call.over = true;
+                  return value;
+                },
                 (error: unknown) => {
                   call.over = true;
                   return error === 'aborted' ? error : (error as { code: string }).code;
