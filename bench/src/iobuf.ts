@@ -119,6 +119,59 @@ function appendLinked({ chunks, pieces }: Lists, memory: ShardMemory): Work {
   };
 }
 
+/**
+ * Chunks as a socket gets them, by reference: places in memory that it receives into. The others need an object for
+ * each to hold, and leave it to the collector when such a place may be used again.
+ */
+function appendReceived(memory: ShardMemory): Work {
+  const base = memory.allocate(LIST_BYTES);
+  const slab = Buffer.from(memory.bytes.buffer, memory.bytes.byteOffset + base, LIST_BYTES);
+  slab.set(patternOf(LIST_BYTES));
+  const buffer = new IOBuf(memory);
+  let returned = 0;
+  const owner = {
+    release: (): void => {
+      returned++;
+    },
+  };
+  const repeat = (fill: Body): Body => {
+    return () => {
+      for (let i = 0; i < LISTS; i++) fill();
+    };
+  };
+  const chunkAt = (i: number): Buffer => slab.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES);
+  return {
+    name: 'append a received 1 KiB by reference',
+    operations: LISTS * CHUNKS,
+    ours: repeat(() => {
+      for (let i = 0; i < CHUNKS; i++) {
+        buffer.adopt(base + i * CHUNK_BYTES, CHUNK_BYTES, 0, CHUNK_BYTES, owner);
+      }
+      use(buffer.sizeBytes);
+      buffer.clear();
+      if (returned !== CHUNKS) throw new Error('a place was not given back');
+      returned = 0;
+    }),
+    peers: {
+      bl: repeat(() => {
+        const list = new BufferList();
+        for (let i = 0; i < CHUNKS; i++) list.append(chunkAt(i));
+        use(list.length);
+      }),
+      uint8arraylist: repeat(() => {
+        const list = new Uint8ArrayList();
+        for (let i = 0; i < CHUNKS; i++) list.append(chunkAt(i));
+        use(list.byteLength);
+      }),
+      'dynamic-buffer': repeat(() => {
+        const list = new DynamicBuffer();
+        for (let i = 0; i < CHUNKS; i++) list.append(chunkAt(i));
+        use(list.length);
+      }),
+    },
+  };
+}
+
 /** The same, of bytes whose memory is used again afterwards, so that they have to be copied. */
 function appendCopied(chunkBytes: number, memory: ShardMemory): Work {
   const chunk = patternOf(chunkBytes);
@@ -435,6 +488,7 @@ const benchmark: Benchmark = {
     return Promise.resolve({
       cases: [
         appendLinked(lists, memory),
+        appendReceived(memory),
         appendCopied(64, memory),
         appendCopied(CHUNK_BYTES, memory),
         prepend(lists, memory),

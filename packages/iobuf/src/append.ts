@@ -21,6 +21,9 @@ const LOOP_CHARACTERS_MAX = 12;
 /** No UTF-16 code unit takes more bytes than this in UTF-8. */
 const UTF8_BYTES_PER_UNIT_MAX = 3;
 
+/** Smaller remainders stay with the fragment: giving them back would cost more than they are worth. */
+const SLACK_BYTES_MIN = 4096;
+
 const encoder = new TextEncoder();
 
 /**
@@ -213,7 +216,7 @@ export function appendChain(chain: Chain, other: Chain): void {
       if (other.pool !== chain.pool || length <= copyLimit(chain)) {
         appendRange(chain, bytesOf(source), source.start, length);
       } else {
-        linkWindow(chain, source, source.start, end);
+        chain.pool.pushWindow(chain, source.block, source.start, end);
       }
       if (source === last) return;
     }
@@ -229,24 +232,23 @@ function copyLimit(chain: Chain): number {
   return Math.min(capacity, FRAGMENT_SIZE_BYTES_MAX - 1);
 }
 
-/** Adds `[start, end)` of a fragment's block as a fragment that appends never extend. */
-export function linkWindow(chain: Chain, source: Fragment, start: number, end: number): void {
-  pushBack(chain, chain.pool.acquireFragment(source.block, start, end, end, end - start));
-}
-
 /** Links all fragments of `other` behind the content, without a copy. `other` may be `chain` itself. */
 export function linkChain(chain: Chain, other: Chain): void {
   const last = other.tail;
   if (last === null) return;
-  if (other.pool !== chain.pool) {
+  const { pool, tail } = chain;
+  if (other.pool !== pool) {
     appendChain(chain, other);
     return;
   }
-  if (other !== chain && chain.tail !== null) giveBackSlack(chain);
-  for (let source: Fragment | null = other.head; source !== null; source = source.next) {
-    linkWindow(chain, source, source.start, source.end);
-    if (source === last) return;
+  if (tail !== null && tail.limit - tail.end >= SLACK_BYTES_MIN && other !== chain) giveBackSlack(chain);
+  let source: Fragment = last;
+  if (other.head !== null) source = other.head;
+  while (source !== last) {
+    pool.pushWindow(chain, source.block, source.start, source.end);
+    source = source.next as Fragment;
   }
+  pool.pushWindow(chain, last.block, last.start, last.end);
 }
 
 /** Moves all fragments of `other` behind the content, without a copy; `other` is empty afterwards. */
@@ -260,9 +262,6 @@ export function takeChain(chain: Chain, other: Chain): void {
   if (other.head !== null) giveBackSlack(chain);
   spliceBack(chain, other);
 }
-
-/** Smaller remainders stay with the fragment: giving them back would cost more than they are worth. */
-const SLACK_BYTES_MIN = 4096;
 
 /**
  * The tail is about to become an inner fragment: its unused capacity goes back to the allocator, which

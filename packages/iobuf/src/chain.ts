@@ -99,19 +99,14 @@ export function popBack(chain: Chain): void {
 /** Releases everything, the spare fragment included. */
 export function releaseAll(chain: Chain): void {
   touch(chain);
-  let fragment = chain.head;
-  if (fragment !== null) {
+  const { head, tail, count } = chain;
+  if (head !== null && tail !== null) {
     // First the chain, then the owners: what they run sees a chain in order.
     chain.head = null;
     chain.tail = null;
     chain.size = 0;
     chain.count = 0;
-    const { pool } = chain;
-    do {
-      const next: Fragment | null = fragment.next;
-      pool.releaseFragment(fragment);
-      fragment = next;
-    } while (fragment !== null);
+    chain.pool.releaseFragments(head, tail, count);
   }
   if (chain.spare !== null) dropSpare(chain);
 }

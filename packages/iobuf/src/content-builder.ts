@@ -102,6 +102,10 @@ export abstract class ContentBuilder extends ContentView {
     const end = from + sizeBytes;
     block.writeEnd = end;
     block.sealed = owner !== null;
+    if (owner !== null && sizeBytes !== 0) {
+      pool.pushWindow(chain, block, from, end);
+      return this;
+    }
     const limit = owner === null ? blockOffset + capacityBytes : end;
     const capacity = owner === null ? capacityBytes : sizeBytes;
     const fragment = pool.acquireFragment(block, from, end, limit, capacity);

@@ -16,7 +16,7 @@ export function pushForeign(
   block.region = region;
   block.writeEnd = offset + length;
   block.sealed = true;
-  pushBack(chain, pool.acquireFragment(block, offset, offset + length, offset + length, length));
+  pool.pushWindow(chain, block, offset, offset + length);
 }
 
 /** Appends a byte array without a copy; `release` is called when nobody refers to it any more. */

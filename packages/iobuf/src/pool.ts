@@ -99,6 +99,35 @@ export class Pool {
     return fragment;
   }
 
+  /**
+   * Makes `[start, end)` of a block the tail of a chain: a fragment that appends never extend. In one piece, because
+   * it is what links, shares and slices consist of: calls from one module into another cost as much as the work.
+   */
+  pushWindow(chain: Chain, block: Block, start: number, end: number): void {
+    const { tail } = chain;
+    const length = end - start;
+    let fragment = this.#fragments;
+    if (fragment === null) {
+      fragment = new Fragment(block);
+    } else {
+      this.#fragments = fragment.next;
+      this.#fragmentCount--;
+      fragment.next = null;
+      fragment.block = block;
+    }
+    block.references++;
+    fragment.start = start;
+    fragment.end = end;
+    fragment.limit = end;
+    fragment.capacity = length;
+    fragment.previous = tail;
+    if (tail === null) chain.head = fragment;
+    else tail.next = fragment;
+    chain.tail = fragment;
+    chain.count++;
+    chain.size += length;
+  }
+
   /** Drops a fragment that is in no chain and, with its last reference, the block. */
   releaseFragment(fragment: Fragment): void {
     const block = fragment.block;
@@ -112,6 +141,22 @@ export class Pool {
       this.#fragments = fragment;
     }
     if (block.references === 0) this.#releaseBlock(block);
+  }
+
+  /** Drops `count` fragments that were a whole chain, from `first` to `last`. */
+  releaseFragments(first: Fragment, last: Fragment, count: number): void {
+    for (let fragment: Fragment | null = first; fragment !== null; fragment = fragment.next) {
+      const block = fragment.block;
+      const references = block.references - 1;
+      if (fragment.capacity < 0 || references < 0) throw invariantError('a fragment was released twice');
+      fragment.capacity = RELEASED;
+      block.references = references;
+      if (references === 0) this.#releaseBlock(block);
+    }
+    if (this.#fragmentCount + count > POOLED_OBJECTS_MAX) return;
+    this.#fragmentCount += count;
+    last.next = this.#fragments;
+    this.#fragments = first;
   }
 
   /** Makes a fragment that is in use refer to another block. */

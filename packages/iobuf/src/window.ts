@@ -1,4 +1,3 @@
-import { linkWindow } from './append.js';
 import { type Chain, locate, popBack, popFront, releaseAll, touch } from './chain.js';
 import type { Fragment } from './fragment.js';
 
@@ -10,7 +9,7 @@ export function setWindow(target: Chain, source: Fragment, start: number, end: n
   const fragment = target.head;
   if (fragment === null || fragment.next !== null || target.spare !== null) {
     releaseAll(target);
-    linkWindow(target, source, start, end);
+    target.pool.pushWindow(target, source.block, start, end);
     return;
   }
   touch(target);
@@ -38,7 +37,7 @@ export function shareInto(target: Chain, source: Chain, position: number, length
   let left = length;
   for (;;) {
     const count = Math.min(left, fragment.end - start);
-    linkWindow(target, fragment, start, start + count);
+    target.pool.pushWindow(target, fragment.block, start, start + count);
     left -= count;
     if (left === 0 || fragment.next === null) return;
     fragment = fragment.next;
