@@ -2,20 +2,31 @@ import type { IOBuf } from '@sunstar/iobuf';
 import { native } from '@sunstar/native';
 import {
   type Completion,
+  currentGroupId,
   currentShard,
   IORING_FSYNC_DATASYNC,
   IORING_OP,
+  type IoQueue,
   type ShardContext,
   type ShardMemory,
   systemError,
 } from '@sunstar/runtime';
 import type { AppendTarget, OneShotTimer } from './appender/append-target.js';
-import { checkOffset, fileBusyError, fileClosedError, rangeError, unalignedError } from './errors.js';
-import { FileOperations } from './file-operations.js';
+import {
+  checkOffset,
+  fileBusyError,
+  fileClosedError,
+  invalidOptionError,
+  ioQueueFullError,
+  rangeError,
+  unalignedError,
+} from './errors.js';
+import { FileOperations, type Ticket } from './file-operations.js';
 import { AT_EMPTY_PATH, type FileStat, parseStatx, STATX_BYTES, STATX_MASK } from './file-stat.js';
+import { admitIo, type FileIoOptions, type FileReadOptions } from './io-options.js';
 import { type OpenedFile, openFile } from './open-file.js';
 import type { DmaFileOptions } from './open-options.js';
-import { operate } from './operate.js';
+import { operate, operateWithSignal } from './operate.js';
 import { type RangeTarget, readRange } from './range-read.js';
 import { writeRange } from './range-write.js';
 import { RingTimer } from './ring-timer.js';
@@ -29,17 +40,18 @@ const PAGE_BYTES = 4096;
 
 /** Counters of a {@link DmaFile}. */
 export interface DmaFileStats {
-  /** Operations that the kernel has. */
+  /** Operations that the device has, or its queue. */
   readonly inFlight: number;
-  /** Operations that wait for their turn. */
+  /** Operations that wait before that. */
   readonly queued: number;
 }
 
 /**
  * A file that is read and written by the device directly from and to the shard's memory, past the page cache.
  *
- * Nothing blocks the shard: every operation goes through its ring, up to `depth` at the same time, and they may
- * finish in any order. What is not synced may be lost in a power cut.
+ * Nothing blocks the shard: every operation goes through its ring, of each scheduling group up to `depth` at the
+ * same time, and they may finish in any order. Reads and writes take turns by the shares of their groups, see
+ * `ShardContext.io`. What is not synced may be lost in a power cut.
  *
  * A DmaFile belongs to the shard that opened it. Errors are `SystemError`s that name the path, or
  * SUNSTAR_FILE_CLOSED, SUNSTAR_FILE_BUSY, SUNSTAR_UNALIGNED, SUNSTAR_OUT_OF_RANGE, SUNSTAR_OUT_OF_MEMORY. After
@@ -59,10 +71,15 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   readonly #shard: ShardContext;
   readonly #operations: FileOperations;
   readonly #range: RangeTarget;
+  readonly #queue: IoQueue | null;
+  readonly #waitsWhenFull: boolean;
   #closing: Promise<void> | null = null;
 
-  private constructor(shard: ShardContext, path: string, opened: OpenedFile) {
+  private constructor(shard: ShardContext, path: string, opened: OpenedFile, waitsWhenFull: boolean) {
     this.#shard = shard;
+    this.#waitsWhenFull = waitsWhenFull;
+    // What the page cache answers says nothing about the device.
+    this.#queue = opened.isDirect ? shard.io.queueOf(opened.device) : null;
     this.path = path;
     this.fd = opened.fd;
     this.isDirect = opened.isDirect;
@@ -73,6 +90,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
       reactor: shard.reactor,
       memory: shard.memory,
       fd: opened.fd,
+      queue: this.#queue,
       alignmentBytes: opened.offsetAlignmentBytes,
       depth: opened.depth,
       maxQueued: opened.maxQueued,
@@ -90,7 +108,11 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   /** Opens a file on the current shard. The path is relative to the process's working directory. */
   static async open(path: string, options: DmaFileOptions = {}): Promise<DmaFile> {
     const shard = currentShard();
-    return new DmaFile(shard, path, await openFile(shard, path, options));
+    const { whenFull = 'fail' } = options;
+    if (whenFull !== 'fail' && whenFull !== 'wait') {
+      throw invalidOptionError('whenFull', whenFull, "'fail' or 'wait'");
+    }
+    return new DmaFile(shard, path, await openFile(shard, path, options), whenFull === 'wait');
   }
 
   get memory(): ShardMemory {
@@ -122,11 +144,12 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
    *
    * @returns The content. The caller owns it and disposes it.
    */
-  async read(position: number, length: number): Promise<IOBuf> {
+  async read(position: number, length: number, options?: FileReadOptions): Promise<IOBuf> {
     checkOffset('The position', position);
     checkOffset('The length', length);
-    this.#admit();
-    return readRange(this.#range, position, length);
+    if (this.#mustWait()) await this.#waitForRoom(options?.signal);
+    this.#admit(options, false, length);
+    return readRange(this.#range, position, length, options?.memory, options?.signal);
   }
 
   /**
@@ -135,9 +158,13 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
    *
    * @returns The bytes read; fewer than `length` only at the end of the file. Memory behind them is undefined.
    */
-  async readInto(position: number, memoryOffset: number, length: number): Promise<number> {
-    this.#checkAligned(position, memoryOffset, length);
-    return operate('read', this.path, (done) => this.submitRead(done, position, memoryOffset, length));
+  async readInto(
+    position: number,
+    memoryOffset: number,
+    length: number,
+    options?: FileIoOptions,
+  ): Promise<number> {
+    return this.#moveAligned(false, position, memoryOffset, length, options);
   }
 
   /**
@@ -150,30 +177,35 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
    *
    * @returns The bytes written, which are all.
    */
-  async write(position: number, data: Uint8Array | IOBuf): Promise<number> {
+  async write(position: number, data: Uint8Array | IOBuf, options?: FileIoOptions): Promise<number> {
     const length = data instanceof Uint8Array ? data.length : data.sizeBytes;
     checkOffset('The position', position);
     this.#checkMultiple('position', position, this.offsetAlignmentBytes);
     this.#checkMultiple('size of the data', length, this.offsetAlignmentBytes);
-    this.#admit();
-    return length === 0 ? 0 : writeRange(this.#range, position, data);
+    if (this.#mustWait()) await this.#waitForRoom(options?.signal);
+    this.#admit(options, true, length);
+    return length === 0 ? 0 : writeRange(this.#range, position, data, options?.signal);
   }
 
   /** Writes from arena memory of the caller, who keeps it until the promise settles. All is aligned. */
-  async writeAligned(position: number, memoryOffset: number, length: number): Promise<number> {
-    this.#checkAligned(position, memoryOffset, length);
-    return operate('write', this.path, (done) => this.submitWrite(done, position, memoryOffset, length));
+  async writeAligned(
+    position: number,
+    memoryOffset: number,
+    length: number,
+    options?: FileIoOptions,
+  ): Promise<number> {
+    return this.#moveAligned(true, position, memoryOffset, length, options);
   }
 
   /** Makes durable what was written before this call, and the metadata that reading it needs. */
   async fdatasync(): Promise<void> {
-    this.#admit();
+    if (this.#mustWait()) await this.#waitForRoom();
     await operate('fdatasync', this.path, (done) => this.submitSync(done));
   }
 
   /** Makes durable what was written before this call, and all metadata. */
   async fsync(): Promise<void> {
-    this.#admit();
+    if (this.#mustWait()) await this.#waitForRoom();
     await operate('fsync', this.path, (done) => this.#operations.submit(done, IORING_OP.FSYNC, 0, 0, 0));
   }
 
@@ -186,7 +218,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   async allocate(position: number, length: number, options: { keepSize?: boolean } = {}): Promise<void> {
     checkOffset('The position', position);
     checkOffset('The length', length);
-    this.#admit();
+    if (this.#mustWait()) await this.#waitForRoom();
     const mode = options.keepSize === true ? FALLOC_FL_KEEP_SIZE : 0;
     await operate('fallocate', this.path, (done) =>
       this.#operations.submit(done, IORING_OP.FALLOCATE, length, mode, position),
@@ -196,7 +228,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   /** Cuts the file, or extends it with zeros that take no space. */
   async truncate(sizeBytes: number): Promise<void> {
     checkOffset('The size', sizeBytes);
-    this.#admit();
+    if (this.#mustWait()) await this.#waitForRoom();
     await operate('ftruncate', this.path, (done) => this.submitTruncate(done, sizeBytes));
   }
 
@@ -207,7 +239,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
 
   /** What the kernel knows about the file. */
   async stat(): Promise<FileStat> {
-    this.#admit();
+    if (this.#mustWait()) await this.#waitForRoom();
     const { memory } = this.#shard;
     const offset = memory.allocate(STATX_BYTES + 8);
     try {
@@ -240,7 +272,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
    * open file has it, in this process or another.
    */
   tryLock(): boolean {
-    this.#admit();
+    if (this.#closing !== null) throw fileClosedError(this.path);
     const result = native.tryLock(this.fd);
     if (result === 0) return true;
     const error = systemError('flock', result, this.path);
@@ -310,9 +342,44 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     this.#operations.invariants();
   }
 
-  #admit(): void {
+  async #moveAligned(
+    isWrite: boolean,
+    position: number,
+    memoryOffset: number,
+    length: number,
+    options: FileIoOptions | undefined,
+  ): Promise<number> {
+    this.#checkAligned(position, memoryOffset, length);
+    if (this.#mustWait()) await this.#waitForRoom(options?.signal);
+    this.#admit(options, isWrite, length);
+    const syscall = isWrite ? 'write' : 'read';
+    const opcode = isWrite ? IORING_OP.WRITE : IORING_OP.READ;
+    const submit = (done: Completion): Ticket | null =>
+      this.#operations.transfer(done, opcode, position, memoryOffset, length);
+    const signal = options?.signal;
+    if (signal === undefined) return operate(syscall, this.path, submit);
+    return operateWithSignal(syscall, this.path, this.#operations, signal, submit);
+  }
+
+  /** Whether an operation has to wait before it is submitted; throws when it may not. */
+  #mustWait(): boolean {
     if (this.#closing !== null) throw fileClosedError(this.path);
-    if (this.#operations.isFull) throw fileBusyError(this.path, this.#operations.queued);
+    const operations = this.#operations;
+    if (!operations.isFull) return false;
+    if (this.#waitsWhenFull) return true;
+    if (this.#queue?.isFull(currentGroupId()) !== true) throw fileBusyError(this.path, operations.queued);
+    throw ioQueueFullError(this.path, this.#shard.io.options.maxQueuedPerGroup);
+  }
+
+  async #waitForRoom(signal?: AbortSignal): Promise<void> {
+    // Others were woken, too, and may have been quicker.
+    do await this.#operations.waitForRoom(signal);
+    while (this.#mustWait());
+  }
+
+  #admit(options: FileIoOptions | undefined, isWrite: boolean, sizeBytes: number): void {
+    if (options === undefined) return;
+    admitIo(options, this.#queue, this.path, isWrite, sizeBytes, this.#operations.roundsAhead);
   }
 
   #checkMultiple(what: string, value: number, alignmentBytes: number): void {
@@ -329,6 +396,5 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     if (memoryOffset + length > this.#shard.memory.arena.sizeBytes) {
       throw rangeError('The end of the memory', memoryOffset + length, 'an offset inside of the arena');
     }
-    this.#admit();
   }
 }

@@ -25,6 +25,15 @@ export function fileBusyError(path: string, limit: number): SunstarError {
   );
 }
 
+/** The queue of the device takes no more of this scheduling group. */
+export function ioQueueFullError(path: string, limit: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_IO_QUEUE_FULL',
+    `${limit} operations of this scheduling group already wait for the device of '${path}'. Await earlier ones, open ` +
+      "files with `whenFull: 'wait'`, or raise `maxQueuedPerGroup` of the shard's I/O scheduler.",
+  );
+}
+
 /** An argument is outside of its range. */
 export function rangeError(what: string, value: unknown, expected: string): SunstarError {
   return new SunstarError('SUNSTAR_OUT_OF_RANGE', `${what} is ${String(value)}; expected ${expected}.`);

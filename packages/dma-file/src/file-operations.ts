@@ -1,76 +1,62 @@
 import {
   type Completion,
+  ConditionVariable,
+  currentGroupId,
   ERRNO,
   IORING_OP,
+  type IoQueue,
   type Reactor,
   type ShardMemory,
   SunstarError,
 } from '@sunstar/runtime';
 import { alignDown } from './alignment.js';
+import { FileOperation, Lane, type OperationOwner } from './file-operation.js';
 
 /** An operation that the kernel interrupts this often in a row is given up. */
 const MAX_RETRIES = 100;
 /** Finished operations kept for the next ones. */
 const MAX_POOLED = 256;
-/** The queue gives back the places at its front after this many. */
-const COMPACT_AT = 1024;
 const IOVEC_BYTES = 16;
-
-/**
- * One operation on a file. Reads and writes go on until they are complete, at the end of the file, or failed:
- * interrupted and short ones are continued where they stopped. Pooled.
- */
-class FileOperation implements Completion {
-  target: Completion | null = null;
-  opcode = 0;
-  address = 0;
-  length = 0;
-  offset = 0;
-  opFlags = 0;
-  /** Bytes a read or write is to move; 0 for other operations. */
-  total = 0;
-  /** Bytes it has moved. */
-  done = 0;
-  retries = 0;
-  readonly #owner: FileOperations;
-
-  constructor(owner: FileOperations) {
-    this.#owner = owner;
-  }
-
-  complete(result: number): void {
-    this.#owner.completed(this, result);
-  }
-}
 
 /** The part of the reactor that files need. */
 export type FileReactor = Pick<Reactor, 'submit' | 'defer'>;
+
+/** The part of a device's queue that files need. */
+export type FileQueue = Pick<IoQueue, 'submit' | 'finished' | 'cancel' | 'isFull'>;
+
+/** A read or write that was submitted, for {@link FileOperations.cancel}; void once it has completed. */
+export type Ticket = FileOperation;
 
 /** What a set of operations works on. */
 export interface OperationsTarget {
   readonly reactor: FileReactor;
   readonly memory: ShardMemory;
   readonly fd: number;
+  /** Where reads and writes wait for their turn on the device; null when they do not. */
+  readonly queue: FileQueue | null;
   /** Where a transfer that came up short may be continued; 1 for any place. */
   readonly alignmentBytes: number;
-  /** Operations that the kernel may have at the same time. */
+  /** Operations of one scheduling group that the device, or its queue, may have at the same time. */
   readonly depth: number;
-  /** Operations that may wait. */
+  /** Operations that may wait for that, of all groups. */
   readonly maxQueued: number;
 }
 
 /**
- * All operations on one descriptor: at most `depth` are with the kernel, the rest waits in order. Knows when
- * nothing is in flight any more, which is when the descriptor may be closed.
+ * All operations on one descriptor: of each scheduling group at most `depth` are with the device or its queue, the
+ * rest waits in order. Knows when nothing is in flight any more, which is when the descriptor may be closed.
  *
  * A submission never throws and never completes before it returned. One that cannot be made completes with
  * −EBADF after close, −EBUSY when too many wait.
  */
-export class FileOperations implements Completion {
+export class FileOperations implements Completion, OperationOwner {
   readonly #target: OperationsTarget;
   readonly #pool: FileOperation[] = [];
-  #waiting: FileOperation[] = [];
-  #waitingHead = 0;
+  /** One for each scheduling group that ever used the file; most have one. */
+  readonly #lanes: Lane[] = [];
+  readonly #room: ConditionVariable = new ConditionVariable();
+  #lane: Lane = new Lane(0);
+  #queued = 0;
   #refused: Completion[] = [];
   #refusedResults: number[] = [];
   #inFlight = 0;
@@ -79,28 +65,41 @@ export class FileOperations implements Completion {
 
   constructor(target: OperationsTarget) {
     this.#target = target;
+    this.#lanes.push(this.#lane);
   }
 
-  /** Operations with the kernel. */
+  /** Operations with the device or its queue. */
   get inFlight(): number {
     return this.#inFlight;
   }
 
-  /** Operations that wait for their turn. */
+  /** Operations that wait before that. */
   get queued(): number {
-    return this.#waiting.length - this.#waitingHead;
+    return this.#queued;
   }
 
-  /** Whether one more would be refused. */
+  /** Whether one more of the current scheduling group would be refused. */
   get isFull(): boolean {
-    return this.#inFlight >= this.#target.depth && this.queued >= this.#target.maxQueued;
+    const { depth, maxQueued, queue } = this.#target;
+    const lane = this.#currentLane();
+    if (lane.inFlight < depth) return queue?.isFull(lane.groupId) === true;
+    return this.#queued >= maxQueued;
+  }
+
+  /** How many times `depth` the next operation of the current group has before it. */
+  get roundsAhead(): number {
+    return Math.floor(this.#currentLane().waiting.size / this.#target.depth);
   }
 
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** A read or write of `length` bytes of the arena; completes with the bytes moved or −errno. */
+  /**
+   * A read or write of `length` bytes of the arena; completes with the bytes moved or −errno.
+   *
+   * @returns For {@link cancel} until it completes; null when it was refused.
+   */
   transfer(
     target: Completion,
     opcode: number,
@@ -108,9 +107,9 @@ export class FileOperations implements Completion {
     memoryOffset: number,
     length: number,
     opFlags = 0,
-  ): void {
+  ): Ticket | null {
     const address = this.#target.memory.arena.address + memoryOffset;
-    this.#add(target, opcode, address, length, position, opFlags, length);
+    return this.#add(target, opcode, address, length, position, opFlags, length);
   }
 
   /** A vectored write of `total` bytes; the iovecs, in the arena, may be changed. */
@@ -120,9 +119,9 @@ export class FileOperations implements Completion {
     iovecsOffset: number,
     iovecCount: number,
     total: number,
-  ): void {
+  ): Ticket | null {
     const address = this.#target.memory.arena.address + iovecsOffset;
-    this.#add(target, IORING_OP.WRITEV, address, iovecCount, position, 0, total);
+    return this.#add(target, IORING_OP.WRITEV, address, iovecCount, position, 0, total);
   }
 
   /** Any other operation on the descriptor; the arguments are those of `Reactor.submit`. */
@@ -137,9 +136,35 @@ export class FileOperations implements Completion {
     this.#add(target, opcode, address, length, offset, opFlags, 0);
   }
 
+  /**
+   * Completes a read or write that still waits for its turn with −ECANCELED, from inside of this call; does nothing
+   * once the device has it.
+   */
+  cancel(operation: Ticket): void {
+    const { lane } = operation;
+    if (operation.ioList === lane.waiting) {
+      lane.waiting.remove(operation);
+      this.#queued--;
+    } else if (this.#target.queue?.cancel(operation) === true) {
+      lane.inFlight--;
+      this.#inFlight--;
+    } else return;
+    const { target } = operation;
+    this.#recycle(operation);
+    target?.complete(-ERRNO.ECANCELED, 0);
+    this.#afterOne(lane);
+  }
+
+  /** Resolves when an operation of the current group is not refused because of what is queued already. */
+  waitForRoom(signal?: AbortSignal): Promise<void> {
+    const options = signal === undefined ? undefined : { signal };
+    return this.#room.waitUntil(() => this.#isClosed || !this.isFull, options);
+  }
+
   /** Takes no more operations; resolves when none is in flight or waits. */
   close(): Promise<void> {
     this.#isClosed = true;
+    this.#room.broadcast();
     return new Promise((resolve) => {
       this.#drained = resolve;
       this.#checkDrained();
@@ -154,13 +179,15 @@ export class FileOperations implements Completion {
     offset: number,
     opFlags: number,
     total: number,
-  ): void {
+  ): Ticket | null {
     if (this.#isClosed || this.isFull) {
       this.#refuse(target, this.#isClosed ? -ERRNO.EBADF : -ERRNO.EBUSY);
-      return;
+      return null;
     }
-    const operation = this.#pool.pop() ?? new FileOperation(this);
+    const lane = this.#currentLane();
+    const operation = this.#pool.pop() ?? new FileOperation(this, lane);
     operation.target = target;
+    operation.lane = lane;
     operation.opcode = opcode;
     operation.address = address;
     operation.length = length;
@@ -169,36 +196,67 @@ export class FileOperations implements Completion {
     operation.total = total;
     operation.done = 0;
     operation.retries = 0;
-    this.#waiting.push(operation);
-    this.#startWaiting();
+    operation.groupId = lane.groupId;
+    operation.isWrite = opcode !== IORING_OP.READ;
+    operation.sizeBytes = total;
+    operation.isScheduled = total > 0 && this.#target.queue !== null;
+    if (lane.inFlight < this.#target.depth) this.#begin(lane, operation);
+    else {
+      lane.waiting.push(operation);
+      this.#queued++;
+    }
+    // The queue of the device may have refused it.
+    return operation.target === null ? null : operation;
   }
 
-  #startWaiting(): void {
-    while (this.#waitingHead < this.#waiting.length && this.#inFlight < this.#target.depth) {
-      const operation = this.#waiting[this.#waitingHead++];
-      this.#inFlight++;
-      this.#submit(operation);
+  #currentLane(): Lane {
+    const groupId = currentGroupId();
+    return this.#lane.groupId === groupId ? this.#lane : this.#switchLane(groupId);
+  }
+
+  #switchLane(groupId: number): Lane {
+    let lane = this.#lanes.find((one) => one.groupId === groupId);
+    if (lane === undefined) {
+      lane = new Lane(groupId);
+      this.#lanes.push(lane);
     }
-    if (this.#waitingHead === this.#waiting.length) {
-      this.#waiting.length = 0;
-      this.#waitingHead = 0;
-    } else if (this.#waitingHead >= COMPACT_AT) {
-      this.#waiting = this.#waiting.slice(this.#waitingHead);
-      this.#waitingHead = 0;
+    this.#lane = lane;
+    return lane;
+  }
+
+  #begin(lane: Lane, operation: FileOperation): void {
+    lane.inFlight++;
+    this.#inFlight++;
+    if (!operation.isScheduled) this.start(operation);
+    else if (this.#target.queue?.submit(operation) === false) this.#giveUp(operation);
+  }
+
+  #startWaiting(lane: Lane): void {
+    while (lane.inFlight < this.#target.depth) {
+      const operation = lane.waiting.shift() as FileOperation | null;
+      if (operation === null) return;
+      this.#queued--;
+      this.#begin(lane, operation);
     }
   }
 
-  #submit(operation: FileOperation): void {
+  /** Called by the operation in its turn. */
+  start(operation: FileOperation): void {
     const { opcode, address, length, offset, opFlags } = operation;
     try {
       this.#target.reactor.submit(operation, opcode, this.#target.fd, address, length, offset, opFlags);
     } catch (error) {
       if (!(error instanceof SunstarError)) throw error;
       // The ring has no room for one more: the limit of the shard, not of this file.
-      const { target } = operation;
-      this.#release(operation);
-      if (target !== null) this.#refuse(target, -ERRNO.EBUSY);
+      if (operation.isScheduled) this.#target.queue?.finished(operation, false);
+      this.#giveUp(operation);
     }
+  }
+
+  #giveUp(operation: FileOperation): void {
+    const { target } = operation;
+    this.#release(operation);
+    if (target !== null) this.#refuse(target, -ERRNO.EBUSY);
   }
 
   /** Completes an operation that was not made, from the loop like any other. */
@@ -215,7 +273,7 @@ export class FileOperations implements Completion {
     this.#refused = [];
     this.#refusedResults = [];
     for (let i = 0; i < refused.length; i++) refused[i].complete(results[i], 0);
-    this.#startWaiting();
+    for (const lane of this.#lanes) this.#startWaiting(lane);
     this.#checkDrained();
   }
 
@@ -224,7 +282,7 @@ export class FileOperations implements Completion {
     let final = result;
     if (result === -ERRNO.EINTR || result === -ERRNO.EAGAIN) {
       if (operation.retries++ < MAX_RETRIES) {
-        this.#submit(operation);
+        this.start(operation);
         return;
       }
     } else if (result >= 0 && operation.total > 0) {
@@ -233,10 +291,16 @@ export class FileOperations implements Completion {
       // A write that makes no progress and gives no reason.
       if (final < operation.total && operation.opcode !== IORING_OP.READ) final = -ERRNO.EIO;
     }
-    const { target } = operation;
+    const { target, lane } = operation;
+    if (operation.isScheduled) this.#target.queue?.finished(operation, final >= 0);
     this.#release(operation);
     target?.complete(final, 0);
-    this.#startWaiting();
+    this.#afterOne(lane);
+  }
+
+  #afterOne(lane: Lane): void {
+    if (lane.waiting.size > 0) this.#startWaiting(lane);
+    if (this.#room.waiters > 0) this.#room.broadcast();
     this.#checkDrained();
   }
 
@@ -257,7 +321,7 @@ export class FileOperations implements Completion {
       operation.address += count;
       operation.length -= count;
     }
-    this.#submit(operation);
+    this.start(operation);
     return true;
   }
 
@@ -282,7 +346,12 @@ export class FileOperations implements Completion {
   }
 
   #release(operation: FileOperation): void {
+    operation.lane.inFlight--;
     this.#inFlight--;
+    this.#recycle(operation);
+  }
+
+  #recycle(operation: FileOperation): void {
     operation.target = null;
     if (this.#pool.length < MAX_POOLED) this.#pool.push(operation);
   }
@@ -294,14 +363,24 @@ export class FileOperations implements Completion {
   }
 
   invariants(): void {
-    if (this.#inFlight < 0 || this.#inFlight > this.#target.depth) {
-      throw new SunstarError(
-        'SUNSTAR_INVARIANT',
-        `FileOperations: ${this.#inFlight} operations are in flight.`,
+    const check = (holds: boolean, what: string): void => {
+      if (!holds) throw new SunstarError('SUNSTAR_INVARIANT', `FileOperations: broken: ${what}.`);
+    };
+    let inFlight = 0;
+    let queued = 0;
+    for (const lane of this.#lanes) {
+      lane.waiting.invariants(check);
+      check(
+        lane.inFlight >= 0 && lane.inFlight <= this.#target.depth,
+        'a group has at most `depth` in flight',
       );
+      check(
+        lane.waiting.size === 0 || lane.inFlight === this.#target.depth,
+        'nothing waits while there is room',
+      );
+      inFlight += lane.inFlight;
+      queued += lane.waiting.size;
     }
-    if (this.queued > 0 && this.#inFlight < this.#target.depth) {
-      throw new SunstarError('SUNSTAR_INVARIANT', 'FileOperations: one waits although there is room.');
-    }
+    check(inFlight === this.#inFlight && queued === this.#queued, 'the groups add up to the file');
   }
 }

@@ -21,6 +21,7 @@ export {
   syncDirectory,
   unlink,
 } from './file-system.js';
+export type { FileIoOptions, FileReadOptions, ReadMemory } from './io-options.js';
 export { SegmentRecycler, type SegmentRecyclerOptions, type TakenSegment } from './log/segment-recycler.js';
 export { DirectoryStorage, type SegmentStorage } from './log/segment-storage.js';
 export type { DmaFileOptions, OpenFlags, OpenMode } from './open-options.js';

@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { native } from '@sunstar/native';
@@ -22,6 +22,8 @@ export interface OpenedFile {
   readonly offsetAlignmentBytes: number;
   readonly depth: number;
   readonly maxQueued: number;
+  /** Number of the device that the file is on, `st_dev`. */
+  readonly device: number;
 }
 
 interface Alignment {
@@ -62,6 +64,8 @@ export async function openFile(
     offsetAlignmentBytes: alignment.offsetBytes,
     depth,
     maxQueued,
+    // Of an open file, so the kernel has it in memory.
+    device: fstatSync(fd).dev,
   });
 
   if (direct === 'never') return opened(await openAt(shard, path, flags, mode), false, NONE);

@@ -43,17 +43,24 @@ export interface DmaFileOptions {
    */
   readonly direct?: 'require' | 'prefer' | 'never';
   /**
-   * Operations that the kernel has at the same time, 1 to 4096; more wait their turn.
+   * Operations of one scheduling group that the device has at the same time, 1 to 4096; more wait their turn.
    *
    * @defaultValue 64
    */
   readonly depth?: number;
   /**
-   * Operations that may wait, 0 to 65536; one more is refused with SUNSTAR_FILE_BUSY.
+   * Operations that may wait, 0 to 65536.
    *
    * @defaultValue 4096
    */
   readonly maxQueued?: number;
+  /**
+   * What an operation with a promise does when as many wait already: `fail` with SUNSTAR_FILE_BUSY, or
+   * SUNSTAR_IO_QUEUE_FULL where the queue of the device is meant; or `wait` until there is room.
+   *
+   * @defaultValue 'fail'
+   */
+  readonly whenFull?: 'fail' | 'wait';
 }
 
 const MODES: Readonly<Record<OpenMode, OpenFlags>> = {

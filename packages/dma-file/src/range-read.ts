@@ -1,13 +1,15 @@
 import { FRAGMENT_SIZE_BYTES_MAX, IOBuf } from '@sunstar/iobuf';
 import {
   type Completion,
+  ERRNO,
   IORING_OP,
   type ShardMemory,
   type SunstarError,
   systemError,
 } from '@sunstar/runtime';
 import { alignDown, alignUp } from './alignment.js';
-import type { FileOperations } from './file-operations.js';
+import type { FileOperations, Ticket } from './file-operations.js';
+import { abortedError, type ReadMemory } from './io-options.js';
 
 /** What reads and writes of whole ranges need to know of their file. */
 export interface RangeTarget {
@@ -25,6 +27,8 @@ class Piece implements Completion {
   readonly length: number;
   /** Bytes that were read; less than `length` at the end of the file. */
   read = 0;
+  /** While it is in flight or waits. */
+  ticket: Ticket | null = null;
   readonly #range: RangeRead;
 
   constructor(range: RangeRead, memoryOffset: number, length: number) {
@@ -49,6 +53,7 @@ class RangeRead {
   readonly #length: number;
   readonly #start: number;
   readonly #pieces: Piece[] = [];
+  readonly #signal: AbortSignal | undefined;
   readonly #resolve: (content: IOBuf) => void;
   readonly #reject: (error: Error) => void;
   #next = 0;
@@ -60,6 +65,8 @@ class RangeRead {
     target: RangeTarget,
     position: number,
     length: number,
+    source: ReadMemory,
+    signal: AbortSignal | undefined,
     resolve: (content: IOBuf) => void,
     reject: (error: Error) => void,
   ) {
@@ -67,18 +74,28 @@ class RangeRead {
     this.#position = position;
     this.#length = length;
     this.#start = alignDown(position, target.offsetAlignmentBytes);
+    this.#signal = signal;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#allocate(alignUp(position + length, target.offsetAlignmentBytes) - this.#start);
+    this.#allocate(source, alignUp(position + length, target.offsetAlignmentBytes) - this.#start);
+    signal?.addEventListener('abort', this);
     this.#pump();
   }
 
-  #allocate(total: number): void {
-    const { memory, memoryAlignmentBytes } = this.#target;
+  /** The signal's event. */
+  handleEvent(): void {
+    this.#isOver = true;
+    for (const piece of this.#pieces) {
+      if (piece.ticket !== null) this.#target.operations.cancel(piece.ticket);
+    }
+  }
+
+  #allocate(source: ReadMemory, total: number): void {
+    const { memoryAlignmentBytes } = this.#target;
     try {
       for (let at = 0; at < total; at += FRAGMENT_SIZE_BYTES_MAX) {
         const length = Math.min(FRAGMENT_SIZE_BYTES_MAX, total - at);
-        this.#pieces.push(new Piece(this, memory.allocateAligned(length, memoryAlignmentBytes), length));
+        this.#pieces.push(new Piece(this, source.allocateAligned(length, memoryAlignmentBytes), length));
       }
     } catch (error) {
       this.#free();
@@ -93,27 +110,44 @@ class RangeRead {
       const position = this.#start + this.#next * FRAGMENT_SIZE_BYTES_MAX;
       this.#next++;
       this.#inFlight++;
-      operations.transfer(piece, IORING_OP.READ, position, piece.memoryOffset, piece.length);
+      piece.ticket = operations.transfer(piece, IORING_OP.READ, position, piece.memoryOffset, piece.length);
     }
   }
 
   pieceCompleted(piece: Piece, result: number): void {
     this.#inFlight--;
+    piece.ticket = null;
     if (result < 0) {
       this.#isOver = true;
-      this.#error ??= systemError('read', result, this.#target.path);
+      this.#error ??=
+        result === -ERRNO.ECANCELED && this.#signal?.aborted === true
+          ? abortedError('read', this.#target.path, this.#signal)
+          : systemError('read', result, this.#target.path);
     } else {
       piece.read = result;
       if (result < piece.length) this.#isOver = true;
     }
     this.#pump();
     if (this.#inFlight > 0 || (!this.#isOver && this.#next < this.#pieces.length)) return;
+    this.#signal?.removeEventListener('abort', this);
+    // Pieces that were never asked for: those that the device had are not all.
+    if (this.#signal?.aborted === true && this.#next < this.#pieces.length && !this.#hasReachedEnd()) {
+      this.#error ??= abortedError('read', this.#target.path, this.#signal);
+    }
     if (this.#error !== null) {
       this.#free();
       this.#reject(this.#error);
     } else {
       this.#resolve(this.#content());
     }
+  }
+
+  /** Whether a piece came up short, as it does at the end of the file. */
+  #hasReachedEnd(): boolean {
+    for (let i = 0; i < this.#next; i++) {
+      if (this.#pieces[i].read < this.#pieces[i].length) return true;
+    }
+    return false;
   }
 
   #content(): IOBuf {
@@ -140,9 +174,15 @@ class RangeRead {
 }
 
 /** Reads up to `length` bytes; the IOBuf is shorter at the end of the file. Arguments are checked before. */
-export function readRange(target: RangeTarget, position: number, length: number): Promise<IOBuf> {
+export function readRange(
+  target: RangeTarget,
+  position: number,
+  length: number,
+  source: ReadMemory = target.memory,
+  signal?: AbortSignal,
+): Promise<IOBuf> {
   if (length === 0) return Promise.resolve(new IOBuf(target.memory));
   return new Promise((resolve, reject) => {
-    new RangeRead(target, position, length, resolve, reject);
+    new RangeRead(target, position, length, source, signal, resolve, reject);
   });
 }

@@ -1,6 +1,8 @@
 import { FRAGMENT_SIZE_BYTES_MAX, type IOBuf, IOVEC_SIZE_BYTES } from '@sunstar/iobuf';
-import { type Completion, IORING_OP, OutOfMemoryError, systemError } from '@sunstar/runtime';
+import { type Completion, ERRNO, IORING_OP, OutOfMemoryError, systemError } from '@sunstar/runtime';
 import { alignDown, alignUp } from './alignment.js';
+import type { Ticket } from './file-operations.js';
+import { abortedError } from './io-options.js';
 import type { RangeTarget } from './range-read.js';
 
 /** Pieces of memory in one vectored write. */
@@ -99,6 +101,8 @@ class Step implements Completion {
   bounce = -1;
   /** The scatter list, or −1. */
   iovecs = -1;
+  /** While it is in flight or waits. */
+  ticket: Ticket | null = null;
   readonly #range: RangeWrite;
 
   constructor(range: RangeWrite) {
@@ -118,9 +122,12 @@ class Step implements Completion {
 class RangeWrite {
   readonly #target: RangeTarget;
   readonly #source: Source;
+  readonly #signal: AbortSignal | undefined;
   readonly #resolve: (written: number) => void;
   readonly #reject: (error: Error) => void;
   readonly #steps: Step[] = [];
+  /** Steps with a ticket; kept only where a signal may ask for them. */
+  readonly #started: Set<Step> | null;
   readonly #offsets: number[] = [];
   readonly #lengths: number[] = [];
   #position: number;
@@ -132,16 +139,28 @@ class RangeWrite {
     target: RangeTarget,
     position: number,
     source: Source,
+    signal: AbortSignal | undefined,
     resolve: (written: number) => void,
     reject: (error: Error) => void,
   ) {
+    this.#signal = signal;
+    this.#started = signal === undefined ? null : new Set();
     this.#target = target;
     this.#position = position;
     this.#source = source;
     this.#left = source.sizeBytes;
     this.#resolve = resolve;
     this.#reject = reject;
+    signal?.addEventListener('abort', this);
     this.#pump();
+  }
+
+  /** The signal's event. */
+  handleEvent(): void {
+    if (this.#left > 0) this.#error ??= abortedError('write', this.#target.path, this.#signal);
+    for (const step of this.#started ?? []) {
+      if (step.ticket !== null) this.#target.operations.cancel(step.ticket);
+    }
   }
 
   #pump(): void {
@@ -149,6 +168,7 @@ class RangeWrite {
       if (!this.#issue()) break;
     }
     if (this.#inFlight > 0) return;
+    this.#signal?.removeEventListener('abort', this);
     this.#source.release();
     if (this.#error === null) this.#resolve(this.#source.sizeBytes);
     else this.#reject(this.#error);
@@ -161,8 +181,15 @@ class RangeWrite {
     if (step.iovecs >= 0) memory.free(step.iovecs);
     step.bounce = -1;
     step.iovecs = -1;
+    step.ticket = null;
+    this.#started?.delete(step);
     this.#steps.push(step);
-    if (result < 0) this.#error ??= systemError('write', result, path);
+    if (result < 0) {
+      this.#error ??=
+        result === -ERRNO.ECANCELED && this.#signal?.aborted === true
+          ? abortedError('write', path, this.#signal)
+          : systemError('write', result, path);
+    }
     this.#pump();
   }
 
@@ -216,11 +243,12 @@ class RangeWrite {
     const position = this.#position;
     this.#position += total;
     this.#inFlight++;
+    this.#started?.add(step);
     if (this.#offsets.length === 1) {
-      operations.transfer(step, IORING_OP.WRITE, position, this.#offsets[0], total);
+      step.ticket = operations.transfer(step, IORING_OP.WRITE, position, this.#offsets[0], total);
     } else {
       this.#writeIovecs(step.iovecs);
-      operations.transferVector(step, position, step.iovecs, this.#offsets.length, total);
+      step.ticket = operations.transferVector(step, position, step.iovecs, this.#offsets.length, total);
     }
   }
 
@@ -258,18 +286,24 @@ class RangeWrite {
     const position = this.#position;
     this.#position += total;
     this.#inFlight++;
-    operations.transfer(step, IORING_OP.WRITE, position, step.bounce, total);
+    this.#started?.add(step);
+    step.ticket = operations.transfer(step, IORING_OP.WRITE, position, step.bounce, total);
   }
 }
 
 /** Writes all of `data`; position and size are aligned. The bytes must not change until it is done. */
-export function writeRange(target: RangeTarget, position: number, data: Uint8Array | IOBuf): Promise<number> {
+export function writeRange(
+  target: RangeTarget,
+  position: number,
+  data: Uint8Array | IOBuf,
+  signal?: AbortSignal,
+): Promise<number> {
   return new Promise((resolve, reject) => {
     const { memory } = target;
     let source: Source;
     if (data instanceof Uint8Array) source = new BytesSource(data, memory.bytes);
     else if (data.memory === memory) source = new BufferSource(data);
     else source = new BytesSource(data.toBuffer(), memory.bytes);
-    new RangeWrite(target, position, source, resolve, reject);
+    new RangeWrite(target, position, source, signal, resolve, reject);
   });
 }

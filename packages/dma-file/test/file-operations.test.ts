@@ -12,6 +12,7 @@ function setUp(depth = 4, maxQueued = 8): { ring: ManualRing; operations: FileOp
     reactor: ring,
     memory: ring.memory,
     fd: 3,
+    queue: null,
     alignmentBytes: SECTOR,
     depth,
     maxQueued,

@@ -15,6 +15,7 @@ function setUp(depth = 8): { ring: ManualRing; target: RangeTarget } {
     reactor: ring,
     memory: ring.memory,
     fd: 3,
+    queue: null,
     alignmentBytes: SECTOR,
     depth,
     maxQueued: 1000,

@@ -162,8 +162,10 @@ export class IoQueue {
   /**
    * How long a request of the current moment would take, as far as is known: its turn in the queue and what the
    * device needs, at the quantile of the admission. 0 when nothing is known.
+   *
+   * @param roundsAhead - How many times what the device needs passes before it is queued.
    */
-  estimateMs(groupId: number, isWrite: boolean, sizeBytes: number): number {
+  estimateMs(groupId: number, isWrite: boolean, sizeBytes: number, roundsAhead = 0): number {
     const nowMs = this.#look();
     const of = this.#tree.classOf(groupId);
     const cost = ioCost(this.#options.costs, isWrite, sizeBytes);
@@ -171,7 +173,8 @@ export class IoQueue {
     // A device that stands still teaches nothing new: what it has had for longest does.
     const oldest = this.#inFlight.first;
     const stuckMs = oldest === null ? 0 : nowMs - oldest.startedMs;
-    return this.#queueMs(of, cost, sizeBytes, nowMs) + Math.max(learned, stuckMs);
+    const deviceMs = Math.max(learned, stuckMs);
+    return (this.#queueMs(of, cost, sizeBytes, nowMs) + deviceMs) * (1 + roundsAhead);
   }
 
   /**
@@ -179,8 +182,8 @@ export class IoQueue {
    *
    * @throws SunstarError SUNSTAR_DEADLINE_UNMEETABLE when, as far as is known, it would not be.
    */
-  admit(groupId: number, isWrite: boolean, sizeBytes: number, deadlineMs: number): void {
-    const expectedMs = this.estimateMs(groupId, isWrite, sizeBytes);
+  admit(groupId: number, isWrite: boolean, sizeBytes: number, deadlineMs: number, roundsAhead = 0): void {
+    const expectedMs = this.estimateMs(groupId, isWrite, sizeBytes, roundsAhead);
     if (expectedMs <= deadlineMs) return;
     const nowMs = this.#lastLookMs;
     if (nowMs - this.#lastMeasuredMs >= this.#options.probeIntervalMs) {

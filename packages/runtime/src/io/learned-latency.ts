@@ -30,11 +30,18 @@ export class LearnedLatency {
     this.#histograms[indexOf(isWrite, sizeBytes)].record(latencyMs, nowMs);
   }
 
-  /** What a request will probably take once the device has it; 0 when too little is known. */
+  /**
+   * What a request will probably take once the device has it, by what is known of its size, or of the next smaller
+   * one; 0 when too little is known.
+   */
   expectMs(isWrite: boolean, sizeBytes: number, quantile: number, nowMs: number): number {
-    const histogram = this.#histograms[indexOf(isWrite, sizeBytes)];
-    const latencyMs = histogram.quantileMs(quantile, nowMs);
-    return histogram.count < MIN_SAMPLES ? 0 : latencyMs;
+    const smallest = indexOf(isWrite, 0);
+    for (let index = indexOf(isWrite, sizeBytes); index >= smallest; index--) {
+      const histogram = this.#histograms[index];
+      const latencyMs = histogram.quantileMs(quantile, nowMs);
+      if (histogram.count >= MIN_SAMPLES) return latencyMs;
+    }
+    return 0;
   }
 
   stats(nowMs: number): LatencyStats[] {
