@@ -147,7 +147,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   async read(position: number, length: number, options?: FileReadOptions): Promise<IOBuf> {
     checkOffset('The position', position);
     checkOffset('The length', length);
-    if (this.#mustWait()) await this.#waitForRoom(options?.signal);
+    while (this.#mustWait()) await this.#operations.waitForRoom(options?.signal);
     this.#admit(options, false, length);
     return readRange(this.#range, position, length, options?.memory, options?.signal);
   }
@@ -182,7 +182,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     checkOffset('The position', position);
     this.#checkMultiple('position', position, this.offsetAlignmentBytes);
     this.#checkMultiple('size of the data', length, this.offsetAlignmentBytes);
-    if (this.#mustWait()) await this.#waitForRoom(options?.signal);
+    while (this.#mustWait()) await this.#operations.waitForRoom(options?.signal);
     this.#admit(options, true, length);
     return length === 0 ? 0 : writeRange(this.#range, position, data, options?.signal);
   }
@@ -199,13 +199,13 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
 
   /** Makes durable what was written before this call, and the metadata that reading it needs. */
   async fdatasync(): Promise<void> {
-    if (this.#mustWait()) await this.#waitForRoom();
+    while (this.#mustWait()) await this.#operations.waitForRoom();
     await operate('fdatasync', this.path, (done) => this.submitSync(done));
   }
 
   /** Makes durable what was written before this call, and all metadata. */
   async fsync(): Promise<void> {
-    if (this.#mustWait()) await this.#waitForRoom();
+    while (this.#mustWait()) await this.#operations.waitForRoom();
     await operate('fsync', this.path, (done) => this.#operations.submit(done, IORING_OP.FSYNC, 0, 0, 0));
   }
 
@@ -218,7 +218,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   async allocate(position: number, length: number, options: { keepSize?: boolean } = {}): Promise<void> {
     checkOffset('The position', position);
     checkOffset('The length', length);
-    if (this.#mustWait()) await this.#waitForRoom();
+    while (this.#mustWait()) await this.#operations.waitForRoom();
     const mode = options.keepSize === true ? FALLOC_FL_KEEP_SIZE : 0;
     await operate('fallocate', this.path, (done) =>
       this.#operations.submit(done, IORING_OP.FALLOCATE, length, mode, position),
@@ -228,7 +228,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   /** Cuts the file, or extends it with zeros that take no space. */
   async truncate(sizeBytes: number): Promise<void> {
     checkOffset('The size', sizeBytes);
-    if (this.#mustWait()) await this.#waitForRoom();
+    while (this.#mustWait()) await this.#operations.waitForRoom();
     await operate('ftruncate', this.path, (done) => this.submitTruncate(done, sizeBytes));
   }
 
@@ -239,7 +239,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
 
   /** What the kernel knows about the file. */
   async stat(): Promise<FileStat> {
-    if (this.#mustWait()) await this.#waitForRoom();
+    while (this.#mustWait()) await this.#operations.waitForRoom();
     const { memory } = this.#shard;
     const offset = memory.allocate(STATX_BYTES + 8);
     try {
@@ -350,7 +350,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     options: FileIoOptions | undefined,
   ): Promise<number> {
     this.#checkAligned(position, memoryOffset, length);
-    if (this.#mustWait()) await this.#waitForRoom(options?.signal);
+    while (this.#mustWait()) await this.#operations.waitForRoom(options?.signal);
     this.#admit(options, isWrite, length);
     const syscall = isWrite ? 'write' : 'read';
     const opcode = isWrite ? IORING_OP.WRITE : IORING_OP.READ;
@@ -361,7 +361,10 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     return operateWithSignal(syscall, this.path, this.#operations, signal, submit);
   }
 
-  /** Whether an operation has to wait before it is submitted; throws when it may not. */
+  /**
+   * Whether an operation has to wait before it is submitted; throws when it may not. Asked again after each wait,
+   * because others were woken, too.
+   */
   #mustWait(): boolean {
     if (this.#closing !== null) throw fileClosedError(this.path);
     const operations = this.#operations;
@@ -369,12 +372,6 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     if (this.#waitsWhenFull) return true;
     if (this.#queue?.isFull(currentGroupId()) !== true) throw fileBusyError(this.path, operations.queued);
     throw ioQueueFullError(this.path, this.#shard.io.options.maxQueuedPerGroup);
-  }
-
-  async #waitForRoom(signal?: AbortSignal): Promise<void> {
-    // Others were woken, too, and may have been quicker.
-    do await this.#operations.waitForRoom(signal);
-    while (this.#mustWait());
   }
 
   #admit(options: FileIoOptions | undefined, isWrite: boolean, sizeBytes: number): void {

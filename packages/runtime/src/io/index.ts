@@ -5,6 +5,6 @@ export { IoQueue } from './io-queue.js';
 export { IoRequest, IoRequestList } from './io-request.js';
 export { IoScheduler, type IoSchedulerParts } from './io-scheduler.js';
 export type { LatencyStats } from './learned-latency.js';
-export type { IoSchedulerOptions, ResolvedIoOptions } from './options.js';
+export { DEFAULT_IO_OPTIONS, type IoSchedulerOptions, type ResolvedIoOptions } from './options.js';
 export { reactorIoParts } from './reactor-parts.js';
 export type { IoGroupStats, IoQueueStats } from './stats.js';
