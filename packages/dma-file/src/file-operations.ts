@@ -139,9 +139,12 @@ export class FileOperations implements Completion, OperationOwner {
   /**
    * Completes a read or write that still waits for its turn with −ECANCELED, from inside of this call; does nothing
    * once the device has it.
+   *
+   * @param target - Whose operation it was: one that is over may serve another by now.
    */
-  cancel(operation: Ticket): void {
+  cancel(operation: Ticket, target: Completion): void {
     const { lane } = operation;
+    if (operation.target !== target) return;
     if (operation.ioList === lane.waiting) {
       lane.waiting.remove(operation);
       this.#queued--;
@@ -149,9 +152,8 @@ export class FileOperations implements Completion, OperationOwner {
       lane.inFlight--;
       this.#inFlight--;
     } else return;
-    const { target } = operation;
     this.#recycle(operation);
-    target?.complete(-ERRNO.ECANCELED, 0);
+    target.complete(-ERRNO.ECANCELED, 0);
     this.#afterOne(lane);
   }
 

@@ -28,11 +28,7 @@ export function operateWithSignal(
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     let ticket: Ticket | null = null;
-    const abort = (): void => {
-      if (ticket !== null) operations.cancel(ticket);
-    };
-    signal.addEventListener('abort', abort);
-    ticket = submit({
+    const completion: Completion = {
       complete(result: number): void {
         ticket = null;
         signal.removeEventListener('abort', abort);
@@ -40,6 +36,11 @@ export function operateWithSignal(
         else if (result < 0) reject(systemError(syscall, result, path));
         else resolve(result);
       },
-    });
+    };
+    const abort = (): void => {
+      if (ticket !== null) operations.cancel(ticket, completion);
+    };
+    signal.addEventListener('abort', abort);
+    ticket = submit(completion);
   });
 }

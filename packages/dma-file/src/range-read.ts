@@ -86,7 +86,7 @@ class RangeRead {
   handleEvent(): void {
     this.#isOver = true;
     for (const piece of this.#pieces) {
-      if (piece.ticket !== null) this.#target.operations.cancel(piece.ticket);
+      if (piece.ticket !== null) this.#target.operations.cancel(piece.ticket, piece);
     }
   }
 

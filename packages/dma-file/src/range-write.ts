@@ -159,7 +159,7 @@ class RangeWrite {
   handleEvent(): void {
     if (this.#left > 0) this.#error ??= abortedError('write', this.#target.path, this.#signal);
     for (const step of this.#started ?? []) {
-      if (step.ticket !== null) this.#target.operations.cancel(step.ticket);
+      if (step.ticket !== null) this.#target.operations.cancel(step.ticket, step);
     }
   }
 

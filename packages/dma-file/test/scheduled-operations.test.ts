@@ -115,8 +115,10 @@ describe('operations behind the queue of a device', () => {
               const result = results[one.index % results.length];
               const { ticket } = result;
               if (ticket !== null) {
-                const isWithRing = ring.parked.some((each) => each.completion === ticket);
-                operations.cancel(ticket);
+                // With the ring, or refused by it half-way.
+                const isWithRing =
+                  ring.parked.some((each) => each.completion === ticket) || ticket.target !== result;
+                operations.cancel(ticket, result);
                 expect(result.value).toBe(isWithRing ? null : -ERRNO.ECANCELED);
               }
             } else if (one.do === 'complete' && ring.parked.length > 0) {
