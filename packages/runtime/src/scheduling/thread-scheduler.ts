@@ -1,3 +1,4 @@
+import { currentGroupId } from './current-group.js';
 import { GroupRegistry } from './groups.js';
 import { beginSlice } from './preempt.js';
 import { resumeIn } from './resume.js';
@@ -30,7 +31,28 @@ class ImmediateHost implements SchedulerHost {
 }
 
 /** This thread's groups. */
-export const threadGroups: GroupRegistry = new GroupRegistry((groupId) => resumeIn(threadScheduler, groupId));
+export const threadGroups: GroupRegistry = new GroupRegistry((groupId) => turnOf(groupId));
 
 /** This thread's scheduler. */
 export const threadScheduler: Scheduler = new Scheduler(threadGroups, new ImmediateHost());
+
+/** Calls a function in a group: at once if it is the current one, else in one of its turns. It must not throw. */
+export function callIn(groupId: number, call: () => void): void {
+  if (groupId === currentGroupId()) call();
+  else threadScheduler.post(groupId, { complete: call });
+}
+
+/** The same outcome, in a turn of the group that calls this. */
+export async function inThisGroup<T>(promise: PromiseLike<T>): Promise<T> {
+  const groupId = currentGroupId();
+  try {
+    return await promise;
+  } finally {
+    if (currentGroupId() !== groupId) await turnOf(groupId);
+  }
+}
+
+/** A promise that resolves in a turn of a group, behind what waits there. */
+export function turnOf(groupId: number): Promise<void> {
+  return resumeIn(threadScheduler, groupId);
+}

@@ -1,11 +1,10 @@
 import { currentGroupId } from './current-group.js';
 import { needPreempt } from './preempt.js';
-import { resumeIn } from './resume.js';
-import { threadScheduler } from './thread-scheduler.js';
+import { turnOf } from './thread-scheduler.js';
 
 /** Makes room for others: resolves in a later turn of the current group, or later in this one, behind what waits there. */
 export function yieldNow(): Promise<void> {
-  return resumeIn(threadScheduler, currentGroupId());
+  return turnOf(currentGroupId());
 }
 
 /**
@@ -14,5 +13,5 @@ export function yieldNow(): Promise<void> {
  * `await`, and costs a microtask.)
  */
 export function maybeYield(): Promise<void> | undefined {
-  return needPreempt() ? resumeIn(threadScheduler, currentGroupId()) : undefined;
+  return needPreempt() ? turnOf(currentGroupId()) : undefined;
 }

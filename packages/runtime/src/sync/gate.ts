@@ -1,4 +1,6 @@
 import { SunstarError } from '../errors.js';
+import { currentGroupId } from '../scheduling/current-group.js';
+import { callIn, inThisGroup } from '../scheduling/thread-scheduler.js';
 import { invariant, misuse } from './errors.js';
 import { READY } from './ready.js';
 
@@ -28,6 +30,8 @@ export class Gate implements AsyncDisposable {
   #isClosed = false;
   #closed: Promise<void> | undefined;
   #resolveClosed: (() => void) | undefined;
+  /** The scheduling group that waits for the end. */
+  #closerId = 0;
 
   /** @param name - What errors call it. */
   constructor(name?: string) {
@@ -60,7 +64,7 @@ export class Gate implements AsyncDisposable {
   leave(): void {
     if (this.#count === 0) throw misuse('leave() without enter(): nobody is in the gate.');
     this.#count--;
-    if (this.#count === 0) this.#resolveClosed?.();
+    if (this.#count === 0 && this.#resolveClosed !== undefined) callIn(this.#closerId, this.#resolveClosed);
   }
 
   /**
@@ -91,8 +95,11 @@ export class Gate implements AsyncDisposable {
         ? READY
         : new Promise((resolve) => {
             this.#resolveClosed = resolve;
+            this.#closerId = currentGroupId();
           });
-    return this.#closed;
+    return this.#count === 0 || this.#closerId === currentGroupId()
+      ? this.#closed
+      : inThisGroup(this.#closed);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

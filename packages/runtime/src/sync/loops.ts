@@ -1,28 +1,21 @@
+import { needPreempt } from '../scheduling/preempt.js';
+import { yieldNow } from '../scheduling/yield.js';
 import { isThenable } from './ready.js';
 
-/** Rounds between looks at the clock. */
-const ROUNDS_PER_LOOK = 64;
-/** After Seastar's task quota of 0.5 ms. */
-const QUOTA_MS = 0.5;
-
 /**
- * Calls `action` until it says `'stop'`. Rounds that need no waiting follow each other at once; after half a
- * millisecond of them the event loop has its turn.
+ * Calls `action` until it says `'stop'`. Rounds that need no waiting follow each other at once, until the task quota is
+ * used up and others have their turn.
  *
  * @returns Rejects with what `action` throws.
  */
 export async function repeat(
   action: () => 'stop' | 'continue' | PromiseLike<'stop' | 'continue'>,
 ): Promise<void> {
-  let startedMs = performance.now();
-  for (let round = 1; ; round++) {
+  for (;;) {
     const answer = action();
     if ((isThenable(answer) ? await answer : answer) === 'stop') return;
     // Awaiting what is ready keeps the event loop waiting, too: so every round counts.
-    if (round % ROUNDS_PER_LOOK === 0 && performance.now() - startedMs >= QUOTA_MS) {
-      await new Promise(setImmediate);
-      startedMs = performance.now();
-    }
+    if (needPreempt()) await yieldNow();
   }
 }
 

@@ -1,3 +1,5 @@
+import { currentGroupId } from '../scheduling/current-group.js';
+import { threadScheduler } from '../scheduling/thread-scheduler.js';
 import { type Clock, LowresClock, lowresClock } from './lowres-clock.js';
 import type { Timer, Timers } from './timer.js';
 import { TimerWheel } from './timer-wheel.js';
@@ -12,7 +14,8 @@ export interface NodeTimersOptions {
 
 /**
  * A {@link TimerWheel} that one timer of Node's drives. That one is set at the end of a turn of the event loop in
- * which timers were armed, not for each of them. Armed timers keep the event loop alive.
+ * which timers were armed, not for each of them. Armed timers keep the event loop alive. A timer expires in a turn of
+ * the scheduling group that armed it.
  */
 export class NodeTimers implements Timers {
   readonly #clock: Clock;
@@ -32,7 +35,10 @@ export class NodeTimers implements Timers {
 
   constructor(options: NodeTimersOptions = {}) {
     this.#clock = options.clock ?? lowresClock;
-    this.#wheel = new TimerWheel(options.maxTimers === undefined ? {} : { maxTimers: options.maxTimers });
+    this.#wheel = new TimerWheel({
+      expire: expireInGroup,
+      ...(options.maxTimers === undefined ? {} : { maxTimers: options.maxTimers }),
+    });
   }
 
   get nowMs(): number {
@@ -46,11 +52,17 @@ export class NodeTimers implements Timers {
 
   arm(timer: Timer, delayMs: number): void {
     this.#wheel.armAt(timer, this.#clock.nowMs, delayMs);
+    timer.groupId = currentGroupId();
+    timer.isDue = false;
     if (!this.#willSettle) this.#settleLater();
   }
 
   cancel(timer: Timer): boolean {
-    if (!this.#wheel.cancel(timer)) return false;
+    if (!this.#wheel.cancel(timer)) {
+      const wasDue = timer.isDue;
+      timer.isDue = false;
+      return wasDue;
+    }
     if (this.#wheel.size === 0 && !this.#willSettle) this.#settleLater();
     return true;
   }
@@ -81,6 +93,17 @@ export class NodeTimers implements Timers {
     const delayMs = Math.ceil(nextMs - performance.now());
     this.#alarm = setTimeout(this.#ring, Math.max(delayMs, 1));
   }
+}
+
+function expireInGroup(timer: Timer): void {
+  if (timer.groupId === currentGroupId()) {
+    timer.onExpired();
+    return;
+  }
+  timer.isDue = true;
+  if (timer.isQueued) return;
+  timer.isQueued = true;
+  threadScheduler.post(timer.groupId, timer);
 }
 
 /** The thread's timers, which everything in this package uses unless it is told otherwise. */

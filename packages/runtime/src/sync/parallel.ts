@@ -1,3 +1,7 @@
+import { currentGroupId } from '../scheduling/current-group.js';
+import { needPreempt } from '../scheduling/preempt.js';
+import { callIn, turnOf } from '../scheduling/thread-scheduler.js';
+import { yieldNow } from '../scheduling/yield.js';
 import { aborted, checkInteger } from './errors.js';
 import { isThenable, READY, rejection } from './ready.js';
 
@@ -6,7 +10,7 @@ const DEFAULT_CONCURRENT = 128;
 
 /**
  * Calls `work` for all items at once, and waits for all of them, also when some fail. Items whose work returns no
- * promise cost none.
+ * promise cost none. When the task quota is used up, the rest is started after others had their turn.
  *
  * @returns Rejects with the first error, after the last item is done.
  */
@@ -14,37 +18,71 @@ export function parallelForEach<T>(
   items: Iterable<T>,
   work: (item: T, index: number) => unknown,
 ): Promise<void> {
-  let running = 1;
-  let failure: { error: unknown } | undefined;
-  let finish: (() => void) | undefined;
-  const onDone = (): void => {
-    if (--running === 0) finish?.();
+  const all = new ParallelForEach(items, work);
+  return all.start() ? all.outcome() : all.startRest();
+}
+
+/** What {@link parallelForEach} knows of its items. */
+class ParallelForEach<T> {
+  readonly #work: (item: T, index: number) => unknown;
+  readonly #groupId: number = currentGroupId();
+  readonly #items: Iterable<T>;
+  #iterator: Iterator<T> | undefined;
+  #index = 0;
+  #running = 0;
+  #failure: { error: unknown } | undefined;
+  #finish: (() => void) | undefined;
+  readonly #onDone = (): void => {
+    if (--this.#running === 0 && this.#finish !== undefined) callIn(this.#groupId, this.#finish);
   };
-  const onError = (error: unknown): void => {
-    failure ??= { error };
-    onDone();
+  readonly #onError = (error: unknown): void => {
+    this.#failure ??= { error };
+    this.#onDone();
   };
-  let index = 0;
-  try {
-    for (const item of items) {
-      try {
-        const result = work(item, index++);
-        if (isThenable(result)) {
-          running++;
-          result.then(onDone, onError);
-        }
-      } catch (error) {
-        failure ??= { error };
-      }
-    }
-  } catch (error) {
-    // The iterable's own: what was started is waited for all the same.
-    failure ??= { error };
+
+  constructor(items: Iterable<T>, work: (item: T, index: number) => unknown) {
+    this.#items = items;
+    this.#work = work;
   }
-  if (--running === 0) return failure === undefined ? READY : rejection(failure.error);
-  return new Promise((resolve) => {
-    finish = () => resolve(failure === undefined ? undefined : rejection(failure.error));
-  });
+
+  /** Starts items until all are started, or the quota is used up; false then. */
+  start(): boolean {
+    try {
+      this.#iterator ??= this.#items[Symbol.iterator]();
+      for (let next = this.#iterator.next(); next.done !== true; next = this.#iterator.next()) {
+        this.#startOne(next.value);
+        if (needPreempt()) return false;
+      }
+    } catch (error) {
+      // The iterable's own: what was started is waited for all the same.
+      this.#failure ??= { error };
+    }
+    return true;
+  }
+
+  async startRest(): Promise<void> {
+    do await yieldNow();
+    while (!this.start());
+    await this.outcome();
+  }
+
+  outcome(): Promise<void> {
+    if (this.#running === 0) return this.#failure === undefined ? READY : rejection(this.#failure.error);
+    return new Promise((resolve) => {
+      this.#finish = () => resolve(this.#failure === undefined ? undefined : rejection(this.#failure.error));
+    });
+  }
+
+  #startOne(item: T): void {
+    try {
+      const result = this.#work(item, this.#index++);
+      if (!isThenable(result)) return;
+      this.#running++;
+      result.then(this.#onDone, this.#onError);
+    } catch (error) {
+      this.#failure ??= { error };
+    }
+  }
 }
 
 /** Options of {@link maxConcurrentForEach} and {@link mapReduce}. */
@@ -68,11 +106,12 @@ export async function maxConcurrentForEach<T>(
 ): Promise<void> {
   checkInteger('maxConcurrent', maxConcurrent, 1, MAX_CONCURRENT);
   const signal = options?.signal;
+  const groupId = currentGroupId();
   let running = 0;
   let failure: { error: unknown } | undefined;
   let wake: (() => void) | undefined;
   const change = (): void => {
-    wake?.();
+    if (wake !== undefined) callIn(groupId, wake);
     wake = undefined;
   };
   const nextChange = (): Promise<void> =>
@@ -110,12 +149,14 @@ export async function maxConcurrentForEach<T>(
         while (running >= maxConcurrent && failure === undefined) await nextChange();
         if (failure !== undefined) break;
         start(item);
+        if (needPreempt()) await yieldNow();
       }
     } else {
       for await (const item of items) {
         while (running >= maxConcurrent && failure === undefined) await nextChange();
         if (failure !== undefined) break;
         start(item);
+        if (needPreempt()) await yieldNow();
       }
     }
   } catch (error) {
@@ -181,6 +222,7 @@ export async function whenAllSucceed<T extends readonly unknown[]>(
 ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
   // Each thenable is asked once, however many look at its outcome.
   const all = promises.map((promise) => Promise.resolve(promise));
+  const groupId = currentGroupId();
   try {
     return (await Promise.all(all)) as { -readonly [K in keyof T]: Awaited<T[K]> };
   } catch (error) {
@@ -188,5 +230,7 @@ export async function whenAllSucceed<T extends readonly unknown[]>(
       if (outcome.status === 'rejected') throw outcome.reason;
     }
     throw error;
+  } finally {
+    if (currentGroupId() !== groupId) await turnOf(groupId);
   }
 }

@@ -1,3 +1,4 @@
+import { callIn } from '../scheduling/thread-scheduler.js';
 import { aborted } from './errors.js';
 import { threadTimers } from './node-timers.js';
 import { Timer, type Timers } from './timer.js';
@@ -23,7 +24,7 @@ export function sleep(delayMs: number, options?: SleepOptions): Promise<void> {
     if (signal?.aborted === true) throw aborted('A sleep', signal.reason);
     const onAbort = (): void => {
       timers.cancel(timer);
-      reject(aborted('A sleep', signal?.reason));
+      callIn(timer.groupId, () => reject(aborted('A sleep', signal?.reason)));
     };
     const timer = new Timer(() => {
       signal?.removeEventListener('abort', onAbort);

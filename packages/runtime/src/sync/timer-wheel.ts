@@ -17,6 +17,8 @@ export interface TimerWheelOptions {
   readonly nowMs?: number;
   /** Timers that can be armed at once, 1 to 2^31 − 1. @default 1048576 */
   readonly maxTimers?: number;
+  /** What becomes of a timer that has expired and is disarmed. @default its `onExpired()` is called */
+  readonly expire?: (timer: Timer) => void;
 }
 
 /**
@@ -35,6 +37,7 @@ export class TimerWheel implements Timers {
   readonly #due: Timer = sentinel();
   readonly #maxTimers: number;
   readonly #startMs: number;
+  readonly #expire: (timer: Timer) => void;
   #tick = 0;
   /** The same as a number that does not wrap. */
   #ticksSinceStart = 0;
@@ -44,6 +47,7 @@ export class TimerWheel implements Timers {
 
   constructor(options: TimerWheelOptions = {}) {
     this.#maxTimers = checkInteger('maxTimers', options.maxTimers ?? DEFAULT_MAX_TIMERS, 1, MAX_AHEAD);
+    this.#expire = options.expire ?? callExpired;
     this.#startMs = this.#nowMs = options.nowMs ?? 0;
     if (!Number.isFinite(this.#nowMs)) throw invalidOption('nowMs', this.#nowMs, 'a finite number');
     for (let slot = 0; slot < LEVELS * SLOTS; slot++) this.#slots.push(sentinel());
@@ -203,7 +207,7 @@ export class TimerWheel implements Timers {
     for (let timer = due.wheelNext; timer !== null && timer !== due; timer = due.wheelNext) {
       this.cancel(timer);
       try {
-        timer.onExpired();
+        this.#expire(timer);
       } catch (error) {
         queueMicrotask(() => {
           throw error;
@@ -242,6 +246,10 @@ export class TimerWheel implements Timers {
       this.#occupied[(index / SLOTS) | 0] &= ~(1 << (index & SLOT_MASK));
     }
   }
+}
+
+function callExpired(timer: Timer): void {
+  timer.onExpired();
 }
 
 function sentinel(): Timer {

@@ -1,8 +1,10 @@
+import type { Task } from '../scheduling/task.js';
+
 /**
  * Something that happens later. Make it once and arm it as often as needed: arming allocates nothing, because the
  * timer itself is the entry in the wheel. It belongs to the wheel where it is armed.
  */
-export class Timer {
+export class Timer implements Task {
   /** Neighbours in the slot's circular list. For {@link TimerWheel} only. @internal */
   wheelNext: Timer | null = null;
   /** @internal */
@@ -11,6 +13,12 @@ export class Timer {
   wheelSlot = 0;
   /** The tick at which it is due, as 32 bits that wrap. @internal */
   wheelTick = 0;
+  /** The scheduling group that armed it, which it expires in. For {@link NodeTimers} only. @internal */
+  groupId = 0;
+  /** It has expired and waits for its group's turn. @internal */
+  isDue = false;
+  /** Its group's queue has an entry for it, which may be of an earlier expiry. @internal */
+  isQueued = false;
 
   readonly #callback: (() => void) | undefined;
 
@@ -19,14 +27,22 @@ export class Timer {
     this.#callback = callback;
   }
 
-  /** Whether it waits in a wheel. */
+  /** Whether it waits. */
   get isArmed(): boolean {
-    return this.wheelNext !== null;
+    return this.wheelNext !== null || this.isDue;
   }
 
   /** Called once when it is due; it is disarmed by then, and may be armed again from here. */
   onExpired(): void {
     this.#callback?.();
+  }
+
+  /** Its group's turn. For the scheduler. @internal */
+  complete(_result?: number): void {
+    this.isQueued = false;
+    if (!this.isDue) return;
+    this.isDue = false;
+    this.onExpired();
   }
 }
 

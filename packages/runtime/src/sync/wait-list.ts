@@ -1,3 +1,5 @@
+import { currentGroupId } from '../scheduling/current-group.js';
+import { threadScheduler } from '../scheduling/thread-scheduler.js';
 import { aborted, checkInteger, invariant, timedOut, tooManyWaiters } from './errors.js';
 import { threadTimers } from './node-timers.js';
 import { Timer, type Timers } from './timer.js';
@@ -23,15 +25,23 @@ export interface SyncOptions {
 /** Waits at the same time, unless an option says otherwise. */
 export const DEFAULT_MAX_WAITERS = 65_536;
 
-/** One who waits: at once the link of the list, the timer of the timeout, and the listener of the signal. */
+/** Says that a waiter's turn is not that of its timer. */
+const SETTLE = 1;
+
+/**
+ * One who waits: at once the link of the list, the timer of the timeout, the listener of the signal, and the task that
+ * wakes it in its own scheduling group.
+ */
 export class Waiter<T, I> extends Timer {
   before: Waiter<T, I> | null = null;
   after: Waiter<T, I> | null = null;
   /** What the wait is for, such as a number of units. */
   readonly item: I;
   readonly promise: Promise<T>;
-  resolve!: (value: T) => void;
-  reject!: (error: unknown) => void;
+  #resolve!: (value: T) => void;
+  #reject!: (error: unknown) => void;
+  #outcome: unknown;
+  #hasFailed = false;
   readonly list: WaitList<T, I>;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
@@ -42,10 +52,29 @@ export class Waiter<T, I> extends Timer {
     this.item = item;
     this.timeoutMs = options?.timeoutMs ?? Number.POSITIVE_INFINITY;
     this.signal = options?.signal;
+    this.groupId = currentGroupId();
     this.promise = new Promise<T>((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
+  }
+
+  /** Ends the wait, in a turn of the group that waits. */
+  resolve(value: T): void {
+    if (this.groupId === currentGroupId()) this.#resolve(value);
+    else this.#settleLater(value, false);
+  }
+
+  reject(error: unknown): void {
+    if (this.groupId === currentGroupId()) this.#reject(error);
+    else this.#settleLater(error, true);
+  }
+
+  /** @internal */
+  override complete(result?: number): void {
+    if (result !== SETTLE) super.complete();
+    else if (this.#hasFailed) this.#reject(this.#outcome);
+    else this.#resolve(this.#outcome as T);
   }
 
   override onExpired(): void {
@@ -55,6 +84,12 @@ export class Waiter<T, I> extends Timer {
   /** The signal's event. */
   handleEvent(): void {
     this.list.abandon(this, aborted(this.list.what, this.signal?.reason));
+  }
+
+  #settleLater(outcome: unknown, hasFailed: boolean): void {
+    this.#outcome = outcome;
+    this.#hasFailed = hasFailed;
+    threadScheduler.post(this.groupId, this, SETTLE);
   }
 }
 

@@ -1,3 +1,5 @@
+import { currentGroupId } from '../scheduling/current-group.js';
+import { callIn } from '../scheduling/thread-scheduler.js';
 import { timedOut } from './errors.js';
 import { threadTimers } from './node-timers.js';
 import { Timer, type Timers } from './timer.js';
@@ -23,6 +25,7 @@ export function withTimeout<T>(
   options?: WithTimeoutOptions,
 ): Promise<T> {
   const timers = options?.timers ?? threadTimers;
+  const groupId = currentGroupId();
   return new Promise<T>((resolve, reject) => {
     const controller = typeof work === 'function' ? new AbortController() : undefined;
     const timer = new Timer(() => {
@@ -38,6 +41,9 @@ export function withTimeout<T>(
         timers.cancel(timer);
       }
     };
-    settle().then(resolve, reject);
+    settle().then(
+      (value) => callIn(groupId, () => resolve(value)),
+      (error: unknown) => callIn(groupId, () => reject(error)),
+    );
   });
 }

@@ -9,6 +9,13 @@ import { TimerWheel } from '../../src/sync/timer-wheel.ts';
 import { withTimeout } from '../../src/sync/with-timeout.ts';
 import { codeOf, flush, Trace } from './steps.ts';
 
+/** Whether the quota is never used up, so that what is started together does not depend on the clock. */
+const quota = vi.hoisted(() => ({ isEndless: false }));
+vi.mock('../../src/scheduling/preempt.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../src/scheduling/preempt.ts')>();
+  return { ...original, needPreempt: () => !quota.isEndless && original.needPreempt() };
+});
+
 describe('parallelForEach', () => {
   test('needs no promise when nothing has to be waited for', () => {
     const seen: unknown[] = [];
@@ -17,6 +24,27 @@ describe('parallelForEach', () => {
       ['a', 0],
       ['b', 1],
     ]);
+  });
+
+  test('makes room for others when it takes long to start, and starts all the same', async () => {
+    let turns = 0;
+    let isOver = false;
+    const count = (): void => {
+      turns++;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    const started: number[] = [];
+    const all = parallelForEach(new Array(2_000).fill(0).keys(), (item) => {
+      started.push(item);
+      for (const endMs = performance.now() + 0.005; performance.now() < endMs; );
+      return item % 2 === 0 ? undefined : flush();
+    });
+    expect(started.length).toBeLessThan(2_000);
+    await all;
+    isOver = true;
+    expect(started).toEqual(Array.from({ length: 2_000 }, (_, index) => index));
+    expect(turns).toBeGreaterThan(1);
   });
 
   test('starts all at once, waits for all, and gives the first error', async () => {
@@ -44,6 +72,7 @@ async function sleepTurns(turns: number): Promise<void> {
 
 describe('maxConcurrentForEach and mapReduce', () => {
   test('keep to the limit, visit all items once, and fold in order', async () => {
+    quota.isEndless = true;
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.nat(3), { maxLength: 30 }),
@@ -82,6 +111,7 @@ describe('maxConcurrentForEach and mapReduce', () => {
       ),
       { numRuns: 300 },
     );
+    quota.isEndless = false;
   });
 
   test('start nothing after an error or an abort, and wait for what runs', async () => {
