@@ -52,7 +52,7 @@ export class NodeTimers implements Timers {
 
   arm(timer: Timer, delayMs: number): void {
     this.#wheel.armAt(timer, this.#clock.nowMs, delayMs);
-    timer.groupId = currentGroupId();
+    timer.ownerId = currentGroupId();
     timer.isDue = false;
     if (!this.#willSettle) this.#settleLater();
   }
@@ -96,14 +96,14 @@ export class NodeTimers implements Timers {
 }
 
 function expireInGroup(timer: Timer): void {
-  if (timer.groupId === currentGroupId()) {
+  if (timer.ownerId === currentGroupId()) {
     timer.onExpired();
     return;
   }
   timer.isDue = true;
   if (timer.isQueued) return;
   timer.isQueued = true;
-  threadScheduler.post(timer.groupId, timer);
+  threadScheduler.post(timer.ownerId, timer);
 }
 
 /** The thread's timers, which everything in this package uses unless it is told otherwise. */

@@ -24,7 +24,7 @@ export function sleep(delayMs: number, options?: SleepOptions): Promise<void> {
     if (signal?.aborted === true) throw aborted('A sleep', signal.reason);
     const onAbort = (): void => {
       timers.cancel(timer);
-      callIn(timer.groupId, () => reject(aborted('A sleep', signal?.reason)));
+      callIn(timer.ownerId, () => reject(aborted('A sleep', signal?.reason)));
     };
     const timer = new Timer(() => {
       signal?.removeEventListener('abort', onAbort);

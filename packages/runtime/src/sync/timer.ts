@@ -14,7 +14,7 @@ export class Timer implements Task {
   /** The tick at which it is due, as 32 bits that wrap. @internal */
   wheelTick = 0;
   /** The scheduling group that armed it, which it expires in. For {@link NodeTimers} only. @internal */
-  groupId = 0;
+  ownerId = 0;
   /** It has expired and waits for its group's turn. @internal */
   isDue = false;
   /** Its group's queue has an entry for it, which may be of an earlier expiry. @internal */

@@ -52,7 +52,7 @@ export class Waiter<T, I> extends Timer {
     this.item = item;
     this.timeoutMs = options?.timeoutMs ?? Number.POSITIVE_INFINITY;
     this.signal = options?.signal;
-    this.groupId = currentGroupId();
+    this.ownerId = currentGroupId();
     this.promise = new Promise<T>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -61,12 +61,12 @@ export class Waiter<T, I> extends Timer {
 
   /** Ends the wait, in a turn of the group that waits. */
   resolve(value: T): void {
-    if (this.groupId === currentGroupId()) this.#resolve(value);
+    if (this.ownerId === currentGroupId()) this.#resolve(value);
     else this.#settleLater(value, false);
   }
 
   reject(error: unknown): void {
-    if (this.groupId === currentGroupId()) this.#reject(error);
+    if (this.ownerId === currentGroupId()) this.#reject(error);
     else this.#settleLater(error, true);
   }
 
@@ -89,7 +89,7 @@ export class Waiter<T, I> extends Timer {
   #settleLater(outcome: unknown, hasFailed: boolean): void {
     this.#outcome = outcome;
     this.#hasFailed = hasFailed;
-    threadScheduler.post(this.groupId, this, SETTLE);
+    threadScheduler.post(this.ownerId, this, SETTLE);
   }
 }
 
