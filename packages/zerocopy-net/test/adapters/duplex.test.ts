@@ -236,7 +236,7 @@ describe('serveWith', () => {
 
     // Both ends on the ring.
     const socket = tls.connect({
-      socket: toDuplex(await connect({ port: listener.port })) as unknown as net.Socket,
+      socket: toDuplex(await connect({ port: listener.port })),
       rejectUnauthorized: false,
     });
     socket.write('GET /y HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
@@ -245,7 +245,7 @@ describe('serveWith', () => {
     const plain = http.createServer((_, answer) => answer.end('plain'));
     const plainListener = await serveWith(plain, { port: 0 });
     const duplex = toDuplex(await connect({ port: plainListener.port }));
-    const viaOurs = http.get({ createConnection: () => duplex as unknown as net.Socket, path: '/' });
+    const viaOurs = http.get({ createConnection: () => duplex, path: '/' });
     const [plainResponse] = (await once(viaOurs, 'response')) as [http.IncomingMessage];
     expect(await text(plainResponse)).toBe('plain');
     await plainListener.close();
