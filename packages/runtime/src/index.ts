@@ -10,6 +10,7 @@ export {
 export * from './io/index.js';
 export type { Logger, LogOption } from './log.js';
 export * from './memory/index.js';
+export * from './offload/index.js';
 export * from './placement/index.js';
 export * from './reactor/index.js';
 export { Runtime } from './runtime.js';

@@ -4,6 +4,7 @@ import { arenaSize } from './attach.js';
 import { SunstarError } from './errors.js';
 import type { LogOption } from './log.js';
 import { checkHugePages, type HugePages } from './memory/index.js';
+import { type FullOffloadOptions, fullOffloadOptions, type OffloadPoolOptions } from './offload/options.js';
 import { type Placed, type Placement, placeShards } from './placement/index.js';
 import { DEFAULT_TASK_QUOTA_US } from './scheduling/index.js';
 import type { ShardCrashedError } from './shard-handle.js';
@@ -37,6 +38,8 @@ export interface RuntimeOptions {
   readonly data?: unknown;
   /** What to do when a shard crashes: stop all others, or call a function. @default 'stop' */
   readonly onCrash?: 'stop' | ((error: ShardCrashedError) => void);
+  /** The pool for work that would hold up a shard, see {@link offload}. */
+  readonly offload?: OffloadPoolOptions;
   /** Limits of the calls between shards, such as the size of a message. @default those of {@link MeshLimits} */
   readonly mesh?: MeshLimits;
   /** Log level of the shards. @default 'info' */
@@ -56,7 +59,8 @@ export interface ResolvedOptions {
   readonly placed: Placed;
   readonly idlePollUs: number;
   readonly taskQuotaUs: number;
-  readonly mesh: MeshLimits;
+  readonly mesh: Required<MeshLimits>;
+  readonly offload: FullOffloadOptions;
   readonly data: unknown;
   readonly onCrash: 'stop' | ((error: ShardCrashedError) => void);
   readonly log: Exclude<LogOption, object>;
@@ -87,6 +91,7 @@ export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
     idlePollUs,
     taskQuotaUs: options.taskQuotaUs ?? DEFAULT_TASK_QUOTA_US,
     mesh: fullLimits(options.mesh ?? {}),
+    offload: fullOffloadOptions(options.offload ?? {}, placed),
     data: options.data,
     onCrash: options.onCrash ?? 'stop',
     log: options.log ?? 'info',

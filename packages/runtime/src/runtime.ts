@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { SunstarError } from './errors.js';
 import { createArena } from './memory/index.js';
+import { OffloadPool, type PoolClient } from './offload/pool.js';
 import { type RuntimeOptions, resolveOptions } from './runtime-options.js';
 import { createGroupNames } from './scheduling/group-names.js';
 import { type ShardCrashedError, ShardHandle } from './shard-handle.js';
@@ -30,6 +31,10 @@ export class Runtime implements AsyncDisposable {
   readonly finished: Promise<void>;
 
   readonly #options: ReturnType<typeof resolveOptions>;
+  readonly #control: SharedArrayBuffer;
+  readonly #groupNames = createGroupNames();
+  readonly #arenas: SharedArrayBuffer[] = [];
+  readonly #pool: OffloadPool;
   readonly #shards: ShardHandle[];
   #crash: ShardCrashedError | undefined;
   #stopping: Promise<void> | undefined;
@@ -37,7 +42,7 @@ export class Runtime implements AsyncDisposable {
 
   private constructor(options: RuntimeOptions) {
     this.#options = resolveOptions(options);
-    const { shardCount, arenaBytes, placed, idlePollUs, taskQuotaUs, mesh, log, data, entry } = this.#options;
+    const { shardCount, arenaBytes, placed, offload, mesh } = this.#options;
     this.shardCount = shardCount;
     this.memoryPerShardBytes = arenaBytes;
     this.placement = placed.cpus;
@@ -46,32 +51,10 @@ export class Runtime implements AsyncDisposable {
     });
     // Whoever does not look at `finished` hears of a crash through start(), stop() and untilSignal().
     this.finished.catch(() => {});
-    const control = createControlBlock(shardCount);
-    const groupNames = createGroupNames();
-    const arenas = Array.from(
-      { length: shardCount },
-      () => createArena(arenaBytes, { hugePages: this.#options.hugePages }).shared as SharedArrayBuffer,
-    );
-    this.#shards = arenas.map(
-      (_, shardId) =>
-        new ShardHandle(
-          {
-            shardId,
-            shardCount,
-            control,
-            arenas,
-            cpus: placed.cpus[shardId],
-            entry,
-            data,
-            idlePollUs,
-            taskQuotaUs,
-            groupNames,
-            mesh,
-            log,
-          },
-          (error) => this.#onCrash(error),
-        ),
-    );
+    this.#control = createControlBlock(shardCount);
+    for (let shardId = 0; shardId < shardCount; shardId++) this.#arenas.push(this.#newArena());
+    this.#pool = new OffloadPool(offload, mesh.maxMessageBytes);
+    this.#shards = this.#arenas.map((_, shardId) => this.#spawn(shardId));
   }
 
   /**
@@ -144,6 +127,47 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
+  #newArena(): SharedArrayBuffer {
+    const { arenaBytes, hugePages } = this.#options;
+    return createArena(arenaBytes, { hugePages }).shared as SharedArrayBuffer;
+  }
+
+  #spawn(shardId: number): ShardHandle {
+    const { shardCount, placed, entry, data, idlePollUs, taskQuotaUs, mesh, offload, log } = this.#options;
+    const pool = this.#pool;
+    const client: PoolClient = {
+      shardId,
+      arena: this.#arenas[shardId],
+      report: (report) => shard.send(report),
+    };
+    const shard = new ShardHandle(
+      {
+        shardId,
+        shardCount,
+        control: this.#control,
+        arenas: this.#arenas,
+        cpus: placed.cpus[shardId],
+        entry,
+        data,
+        idlePollUs,
+        taskQuotaUs,
+        groupNames: this.#groupNames,
+        mesh,
+        offloadLimits: [...offload.limits.keys()],
+        log,
+      },
+      {
+        crashed: (error) => this.#onCrash(error),
+        offload: (command) => {
+          if (command.type === 'offload') pool.submit(client, command.request);
+          else pool.abort(client, command.callId);
+        },
+      },
+    );
+    void shard.ended.then(() => pool.drop(client));
+    return shard;
+  }
+
   async #stop(): Promise<void> {
     let failure: Error | undefined;
     try {
@@ -157,6 +181,7 @@ export class Runtime implements AsyncDisposable {
       failure ??= error as Error;
       await Promise.all(this.#shards.map((shard) => shard.terminate()));
     }
+    await this.#pool.close();
     this.#finish(this.#crash);
     if (failure !== undefined && failure !== this.#crash) throw failure;
   }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { SunstarError } from './errors.js';
+import type { OffloadCommand } from './offload/protocol.js';
 import { type Command, fromWire, type Report, type ShardBirth } from './worker-protocol.js';
 
 /** A step in the life of a shard that the main thread waits for. */
@@ -16,6 +17,14 @@ export class ShardCrashedError extends SunstarError {
   }
 }
 
+/** What a {@link ShardHandle} tells. */
+export interface ShardEvents {
+  /** The thread has ended, and nobody asked it to. */
+  crashed(error: ShardCrashedError): void;
+  /** The shard offloads a call, or gives one up. */
+  offload(command: OffloadCommand): void;
+}
+
 /** The main thread's side of one shard's thread. */
 export class ShardHandle {
   readonly shardId: number;
@@ -29,13 +38,13 @@ export class ShardHandle {
   #hasEnded = false;
   #crash: ShardCrashedError | undefined;
 
-  constructor(birth: ShardBirth, onCrash: (error: ShardCrashedError) => void) {
+  constructor(birth: ShardBirth, on: ShardEvents) {
     this.shardId = birth.shardId;
     this.#worker = new Worker(new URL('./shard-main.js', import.meta.url), {
       workerData: birth,
       name: `shard ${birth.shardId}`,
     });
-    this.#worker.on('message', (report: Report) => this.#onReport(report));
+    this.#worker.on('message', (report: Report) => this.#onReport(report, on));
     // Comes after the report of the same error, which is the better copy.
     this.#worker.on('error', (error) => this.#crashed(error));
     this.ended = new Promise((resolve) => {
@@ -44,7 +53,7 @@ export class ShardHandle {
         this.#hasEnded = true;
         for (const waiter of this.#waiting.values()) waiter.reject(this.#endError());
         this.#waiting.clear();
-        if (this.#crash !== undefined) onCrash(this.#crash);
+        if (this.#crash !== undefined) on.crashed(this.#crash);
         resolve();
       });
     });
@@ -82,7 +91,11 @@ export class ShardHandle {
     await this.#worker.terminate();
   }
 
-  #onReport(report: Report): void {
+  #onReport(report: Report, on: ShardEvents): void {
+    if (report.type === 'offload' || report.type === 'offloadAbort') {
+      on.offload(report);
+      return;
+    }
     if (report.type === 'failed') {
       this.#crashed(fromWire(report.error));
       void this.#worker.terminate();

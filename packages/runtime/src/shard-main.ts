@@ -4,6 +4,8 @@ import { native } from '@sunstar/native';
 import { SunstarError, systemError } from './errors.js';
 import { shardLogger } from './log.js';
 import { openArena, ShardMemory } from './memory/index.js';
+import type { OffloadClient } from './offload/client.js';
+import { connectOffload } from './offload/offload.js';
 import { Reactor } from './reactor/index.js';
 import { Shard, type ShardContext, setCurrentShard } from './shard.js';
 import { ControlLayout, Mesh } from './smp/index.js';
@@ -12,6 +14,7 @@ import { type Command, fromWire, type Report, type ShardBirth, toWire } from './
 type Entry = (shard: ShardContext) => void | Promise<void>;
 
 const birth = workerData as ShardBirth;
+let offloaded: OffloadClient | undefined;
 
 function report(message: Report): void {
   parentPort?.postMessage(message);
@@ -48,6 +51,7 @@ function build(): Shard {
     data: birth.data,
   });
   setCurrentShard(shard);
+  offloaded = connectOffload(shard, birth.mesh.maxMessageBytes ?? 0, birth.offloadLimits, report);
   return shard;
 }
 
@@ -79,6 +83,11 @@ async function obey(shard: Shard, command: Command): Promise<void> {
       break;
     case 'peerGone':
       shard.peerGone(command.shardId, fromWire(command.cause));
+      break;
+    case 'offloaded':
+    case 'offloadReturned':
+    case 'offloadThreadEnded':
+      offloaded?.receive(command);
       break;
     case 'exit':
       shard.close();

@@ -1,4 +1,5 @@
 import type { LogOption } from './log.js';
+import type { OffloadCommand, OffloadReport } from './offload/protocol.js';
 import type { MeshLimits } from './smp/index.js';
 
 /** What the main thread gives a shard's thread at its birth. */
@@ -15,6 +16,8 @@ export interface ShardBirth {
   readonly taskQuotaUs: number;
   readonly groupNames: SharedArrayBuffer;
   readonly mesh: MeshLimits;
+  /** Names of the limits on offloaded calls. */
+  readonly offloadLimits: readonly string[];
   readonly log: Exclude<LogOption, object>;
 }
 
@@ -32,14 +35,16 @@ export type Command =
   | { readonly type: 'start' }
   | { readonly type: 'stop' }
   | { readonly type: 'exit' }
-  | { readonly type: 'peerGone'; readonly shardId: number; readonly cause: WireError };
+  | { readonly type: 'peerGone'; readonly shardId: number; readonly cause: WireError }
+  | OffloadReport;
 
-/** Shard to main thread, in this order; `failed` may come instead of any of them. */
+/** Shard to main thread, in this order; `failed` may come instead of any of them, calls at any time. */
 export type Report =
   | { readonly type: 'ready' }
   | { readonly type: 'started' }
   | { readonly type: 'stopped'; readonly error: WireError | undefined }
-  | { readonly type: 'failed'; readonly error: WireError };
+  | { readonly type: 'failed'; readonly error: WireError }
+  | OffloadCommand;
 
 /** Packs any thrown value. */
 export function toWire(error: unknown): WireError {
