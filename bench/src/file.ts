@@ -1,0 +1,104 @@
+import fs from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { attach } from '@sunstar/runtime';
+import { hasFio, runFio } from './file/fio.js';
+import type { FileJob, FileResult } from './file/job.js';
+import { runNode, runOurs } from './file/runners.js';
+import type { Benchmark, BenchmarkCase, Measurement, Peer } from './harness/benchmark.js';
+
+const PREWRITTEN_BYTES = 256 * 1024 * 1024;
+const DURATION_MS = 300;
+const DEPTHS = [1, 4, 16, 64];
+const SIZES = [4096, 131072];
+
+/** Kinds of job; a growing file is as long as its operations take about as long as the others. */
+const KINDS = [
+  { name: 'read', isWrite: false, isGrowing: false },
+  { name: 'write, prewritten', isWrite: true, isGrowing: false },
+  { name: 'write, growing', isWrite: true, isGrowing: true },
+] as const;
+
+function growingBytes(sizeBytes: number): number {
+  return sizeBytes === 4096 ? 16 << 20 : 128 << 20;
+}
+
+function measurement(result: FileResult): Measurement {
+  return [result.operationsPerSecond, result.p50Us, result.p99Us, result.cpuUsPerOperation];
+}
+
+function fileCase(job: FileJob, name: string, fio: boolean): BenchmarkCase {
+  const { memory } = attach();
+  const prepared = async (run: () => Promise<FileResult>): Promise<Measurement> => {
+    if (job.isGrowing) {
+      await rm(job.path, { force: true });
+      await rm(`${job.path}-cached`, { force: true });
+    }
+    return measurement(await run());
+  };
+  const peers: Peer[] = [
+    { peer: 'node:fs, O_DIRECT', measure: () => prepared(() => runNode(memory, job, true)) },
+    {
+      peer: 'node:fs, page cache',
+      measure: () => prepared(() => runNode(memory, { ...job, path: `${job.path}-cached` }, false)),
+    },
+  ];
+  if (fio) peers.unshift({ peer: 'fio, io_uring', measure: () => prepared(() => runFio(job)) });
+  return {
+    metrics: [
+      { case: `${name}: rate`, unit: 'operations/s', higherIsBetter: true },
+      { case: `${name}: p50`, unit: 'µs', higherIsBetter: false },
+      { case: `${name}: p99`, unit: 'µs', higherIsBetter: false },
+      { case: `${name}: CPU`, unit: 'µs/operation', higherIsBetter: false },
+    ],
+    ours: () => prepared(() => runOurs(memory, job)),
+    peers,
+  };
+}
+
+function prewrite(file: string): void {
+  const block = Buffer.alloc(1 << 20, 'sunstar');
+  const fd = fs.openSync(file, 'w');
+  for (let at = 0; at < PREWRITTEN_BYTES; at += block.length) fs.writeSync(fd, block, 0, block.length, at);
+  fs.fsyncSync(fd);
+  fs.closeSync(fd);
+}
+
+const benchmark: Benchmark = {
+  description:
+    'reads and writes of 4 and 128 KiB at depth 1 to 64, against fio and node:fs; SUNSTAR_BENCH_DIRECTORY chooses the disk',
+  async prepare() {
+    attach({ memory: '256MiB', log: 'error' });
+    const fio = await hasFio();
+    if (!fio) process.stderr.write('file: fio is missing, so it is not compared with\n');
+    const directory = await mkdtemp(
+      path.join(process.env.SUNSTAR_BENCH_DIRECTORY ?? tmpdir(), 'sunstar-file-'),
+    );
+    const prewritten = path.join(directory, 'prewritten');
+    prewrite(prewritten);
+    // A file of its own: direct I/O would have to write back what the page cache holds of the other.
+    prewrite(`${prewritten}-cached`);
+    const cases: BenchmarkCase[] = [];
+    for (const kind of KINDS) {
+      for (const sizeBytes of SIZES) {
+        for (const depth of DEPTHS) {
+          const job: FileJob = {
+            path: kind.isGrowing ? path.join(directory, 'growing') : prewritten,
+            isWrite: kind.isWrite,
+            sizeBytes,
+            depth,
+            fileBytes: kind.isGrowing ? growingBytes(sizeBytes) : PREWRITTEN_BYTES,
+            isGrowing: kind.isGrowing,
+            isRandom: sizeBytes === 4096 && !kind.isGrowing,
+            durationMs: DURATION_MS,
+          };
+          cases.push(fileCase(job, `${kind.name}, ${sizeBytes >> 10} KiB × ${depth}`, fio));
+        }
+      }
+    }
+    return { cases, teardown: () => rm(directory, { recursive: true, force: true }) };
+  },
+};
+
+export default benchmark;
