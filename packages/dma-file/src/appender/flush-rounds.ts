@@ -4,6 +4,7 @@ import type { AppendBuffer } from './append-buffer.js';
 import type { AppendTarget, OneShotTimer } from './append-target.js';
 import { Deferred } from './deferred.js';
 import type { FlushSubject } from './deferred-flush.js';
+import { SyncChoice } from './sync-choice.js';
 import type { WriteQueue } from './write-queue.js';
 
 /** Who learns how far the log is durable. */
@@ -44,9 +45,9 @@ class PendingFlush extends Deferred<number> {
  * once, for everyone who asked. Whoever asks meanwhile is served by the next round, which begins when this one
  * ends, or a little later when that is better for all (see {@link CommitDelay}).
  *
- * When all earlier bytes are flushed and the round is a single extent, write and sync are one operation: a
+ * When all earlier bytes are flushed and the round is a single extent, write and sync can be one operation: a
  * write with RWF_DSYNC. That saves a trip through the loop, and where the device has FUA the flush of its
- * whole cache.
+ * whole cache; see {@link SyncChoice}.
  */
 export class FlushRounds implements FlushSubject {
   readonly #target: AppendTarget;
@@ -61,6 +62,10 @@ export class FlushRounds implements FlushSubject {
   #round: (typeof ROUND)[keyof typeof ROUND] = ROUND.idle;
   /** The write of this round is durable by itself. */
   #isDurableWrite = false;
+  readonly #choice: SyncChoice = new SyncChoice();
+  /** The round is a single extent, and tells how long that takes. */
+  #isMeasured = false;
+  #startedMs = 0;
   /** Writes fail: no round begins. */
   #isHalted = false;
   #flushed: number;
@@ -223,8 +228,10 @@ export class FlushRounds implements FlushSubject {
     this.#roundEnd = this.#buffer.appended;
     const extent = this.#buffer.seal();
     // A durable write speaks for its own bytes only, so everything before them must be flushed.
-    this.#isDurableWrite =
+    this.#isMeasured =
       extent !== null && extent.startBytes === this.#flushed && this.#queue.canPushDurable(extent);
+    this.#isDurableWrite = this.#isMeasured && this.#choice.chooseDurable();
+    if (this.#isMeasured) this.#startedMs = this.#target.nowMs;
     if (extent === null) {
       this.writesProgressed();
     } else if (this.#isDurableWrite) {
@@ -256,6 +263,8 @@ export class FlushRounds implements FlushSubject {
 
   #finish(): void {
     this.#syncs++;
+    if (this.#isMeasured) this.#choice.ended(this.#isDurableWrite, this.#target.nowMs - this.#startedMs);
+    this.#isMeasured = false;
     const offset = this.#roundEnd;
     this.#averageBytes += (offset - this.#flushed - this.#averageBytes) / 8;
     this.#flushed = offset;
@@ -272,6 +281,7 @@ export class FlushRounds implements FlushSubject {
 
   invariants(): void {
     this.#delay.invariants();
+    this.#choice.invariants();
     const fail = (what: string): never => {
       throw new SunstarError('SUNSTAR_INVARIANT', `FlushRounds: ${what}.`);
     };

@@ -83,14 +83,14 @@ export interface SegmentAppenderOptions {
    * How far ahead zeros are written while flushes are small: syncs of blocks that were written before need no
    * journal commit. 0 never writes zeros.
    *
-   * @defaultValue 1048576
+   * @defaultValue 4194304
    */
   readonly zeroAheadBytes?: number;
   /**
    * Zeros are written ahead only while a flush covers fewer bytes than this on average; larger ones gain less
    * than the second write costs.
    *
-   * @defaultValue 65536
+   * @defaultValue 131072
    */
   readonly zeroAheadMaxFlushBytes?: number;
   /**
@@ -150,12 +150,12 @@ export function resolveAppenderOptions(
     flushDelayMs: numberOption('flushDelayMs', options.flushDelayMs ?? 0, DAY_MS),
     commitDelayMs: numberOption('commitDelayMs', options.commitDelayMs ?? 0, 1000),
     zeroAheadBytes: alignUp(
-      integerOption('zeroAheadBytes', options.zeroAheadBytes ?? MIB, 0, 1024 * MIB),
+      integerOption('zeroAheadBytes', options.zeroAheadBytes ?? 4 * MIB, 0, 1024 * MIB),
       chunkBytes,
     ),
     zeroAheadMaxFlushBytes: integerOption(
       'zeroAheadMaxFlushBytes',
-      options.zeroAheadMaxFlushBytes ?? 64 * KIB,
+      options.zeroAheadMaxFlushBytes ?? 128 * KIB,
       0,
       max,
     ),

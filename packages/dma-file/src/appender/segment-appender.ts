@@ -84,7 +84,7 @@ export class SegmentAppender implements AsyncDisposable {
     this.#buffer = new AppendBuffer(target.memory, this.#pool, target.pageBytes, this.#queue, position);
     const delay = new CommitDelay(resolved.commitDelayMs);
     this.#rounds = new FlushRounds(target, this.#queue, this.#buffer, delay, position, listener);
-    this.#space = new SpaceAhead(target, this.#queue, this.#pool, resolved, size, listener);
+    this.#space = new SpaceAhead(target, this.#queue, resolved, size, listener);
     this.#deferred = new DeferredFlush(target, this.#rounds, resolved.flushBytes, resolved.flushDelayMs);
   }
 
@@ -195,8 +195,8 @@ export class SegmentAppender implements AsyncDisposable {
   }
 
   /**
-   * Like `append()`, but waits while `hasRoom` is false. Writes take effect in the order of the calls; the data
-   * must not change until the promise settles. Resolves with the file position after the data, which says nothing
+   * Like `append()`, but waits while `hasRoom` is false. Writes take effect in the order of the calls (`append()`
+   * does not wait behind them); the data must not change until the promise settles. Resolves with the file position after the data, which says nothing
    * about durability.
    */
   write(data: Uint8Array | IOBuf): Promise<number> {

@@ -1,12 +1,15 @@
 import { type Completion, ERRNO, OutOfMemoryError, SunstarError } from '@sunstar/runtime';
 import { alignDown, alignUp } from '../alignment.js';
 import type { AppendTarget } from './append-target.js';
-import { type Chunk, type ChunkCache, openAppenders } from './chunk-cache.js';
+import { openAppenders } from './chunk-cache.js';
 import type { ResolvedAppenderOptions } from './options.js';
 import type { WriteQueue } from './write-queue.js';
+import { ZeroBlock } from './zero-block.js';
 
 /** After fallocate found the disk full, it is tried again at most this often. */
 const RETRY_MS = 200;
+/** Largest write of zeros. */
+const ZERO_BYTES_MAX = 1024 * 1024;
 
 /** Who learns that an allocation or a write of zeros ended. */
 export interface SpaceListener {
@@ -23,7 +26,6 @@ export interface SpaceListener {
 export class SpaceAhead {
   readonly #target: AppendTarget;
   readonly #queue: WriteQueue;
-  readonly #pool: ChunkCache;
   readonly #options: ResolvedAppenderOptions;
   readonly #listener: SpaceListener;
   readonly #allocation: Completion;
@@ -34,7 +36,9 @@ export class SpaceAhead {
   #pendingFrom = 0;
   #pendingEnd = -1;
   #zeroEnd = -1;
-  #zeros: Chunk | null = null;
+  readonly #zeros: ZeroBlock;
+  /** Zeros are being written, until they reach far enough. */
+  #isZeroing = false;
   #canAllocate: boolean;
   #canZero: boolean;
   #isStopped = false;
@@ -46,18 +50,23 @@ export class SpaceAhead {
   constructor(
     target: AppendTarget,
     queue: WriteQueue,
-    pool: ChunkCache,
     options: ResolvedAppenderOptions,
     allocated: number,
     listener: SpaceListener,
   ) {
     this.#target = target;
     this.#queue = queue;
-    this.#pool = pool;
     this.#options = options;
     this.#listener = listener;
     this.#allocated = allocated;
     this.#zeroed = alignUp(allocated, target.pageBytes);
+    const { chunkBytes, zeroAheadBytes } = options;
+    // Few large writes: each one makes the next sync commit the journal.
+    const zeroBytes = Math.max(
+      chunkBytes,
+      Math.min(ZERO_BYTES_MAX, alignDown(zeroAheadBytes / 4, chunkBytes)),
+    );
+    this.#zeros = new ZeroBlock(target.memory, zeroBytes, target.pageBytes);
     this.#step = options.allocationStepBytes;
     this.#canAllocate = options.allocationStepBytes > 0;
     this.#canZero = options.zeroAheadBytes > 0;
@@ -157,27 +166,23 @@ export class SpaceAhead {
     if (!this.#canZero || this.#isStopped || this.#zeroEnd >= 0 || flushBytes > zeroAheadMaxFlushBytes)
       return;
     const from = Math.max(this.#zeroed, alignUp(appended, this.#target.pageBytes));
-    if (this.#zeros === null && from - appended >= zeroAheadBytes / 2) return;
-    const end = Math.min(alignDown(from + chunkBytes, chunkBytes), alignDown(this.#allocated, chunkBytes));
-    if (end <= from || end - appended > zeroAheadBytes) {
-      this.#releaseZeros();
-      return;
-    }
-    this.#zeros ??= this.#acquireZeros();
-    if (this.#zeros === null) return;
+    if (!this.#isZeroing && from - appended >= zeroAheadBytes / 2) return;
+    const { sizeBytes } = this.#zeros;
+    const end = Math.min(alignDown(from + sizeBytes, chunkBytes), alignDown(this.#allocated, chunkBytes));
+    this.#isZeroing = end > from && end - appended <= zeroAheadBytes && this.#canHoldZeros();
+    if (!this.#isZeroing) return;
     this.#zeroEnd = end;
     this.#queue.hold(from, end);
-    this.#target.submitWrite(this.#zeroing, from, this.#zeros.memoryOffset, end - from);
+    this.#target.submitWrite(this.#zeroing, from, this.#zeros.hold(), end - from);
   }
 
-  /** A chunk of zeros, or null while memory is short: writing ahead can wait. */
-  #acquireZeros(): Chunk | null {
+  /** False while memory is short: writing ahead can wait. */
+  #canHoldZeros(): boolean {
     try {
-      const chunk = this.#pool.acquire();
-      this.#target.memory.bytes.fill(0, chunk.memoryOffset, chunk.memoryOffset + this.#options.chunkBytes);
-      return chunk;
+      this.#zeros.hold();
+      return true;
     } catch (error) {
-      if (error instanceof OutOfMemoryError) return null;
+      if (error instanceof OutOfMemoryError) return false;
       throw error;
     }
   }
@@ -190,27 +195,23 @@ export class SpaceAhead {
       this.#zeroedBytes += result;
     } else {
       this.#canZero = false;
-      this.#releaseZeros();
+      this.#zeros.release();
     }
     this.#queue.release();
     this.#listener.spaceProgressed();
   }
 
-  #releaseZeros(): void {
-    if (this.#zeros !== null) this.#pool.unpin(this.#zeros);
-    this.#zeros = null;
-  }
-
   /** Starts nothing more; `isIdle` tells when what is in flight has ended. */
   stop(): void {
     this.#isStopped = true;
-    if (this.#zeroEnd < 0) this.#releaseZeros();
+    if (this.#zeroEnd < 0) this.#zeros.release();
   }
 
   /** Starts over with a file of `size` bytes that were all written, after `stop()`; nothing may be in flight. */
   restart(size: number): void {
     if (!this.isIdle) throw new SunstarError('SUNSTAR_INVARIANT', 'SpaceAhead: restarted while busy.');
-    this.#releaseZeros();
+    this.#zeros.release();
+    this.#isZeroing = false;
     this.#isStopped = false;
     this.#isDiskFull = false;
     this.#allocated = size;
@@ -218,7 +219,7 @@ export class SpaceAhead {
   }
 
   invariants(): void {
-    if (this.#zeroEnd >= 0 && this.#zeros === null) {
+    if (this.#zeroEnd >= 0 && !this.#zeros.isHeld) {
       throw new SunstarError(
         'SUNSTAR_INVARIANT',
         'SpaceAhead: zeros are written from memory that was released.',
