@@ -72,6 +72,16 @@ function cases(setting: Setting): readonly BenchmarkCase[] {
     metric('4 KiB random reads beside a writer, p50', 'µs', false),
     metric('4 KiB random reads beside a writer, p99', 'µs', false),
   ];
+  const withGoal = async (latencyGoalMs: number): Promise<number[]> => {
+    const { io } = setting.shard;
+    const before = io.options.latencyGoalMs;
+    io.configure({ latencyGoalMs });
+    try {
+      return await readBeside(setting, background);
+    } finally {
+      io.configure({ latencyGoalMs: before });
+    }
+  };
   const third = setting.shard.groups.create({ name: 'third', ioShares: 300 });
   return [
     {
@@ -80,12 +90,16 @@ function cases(setting: Setting): readonly BenchmarkCase[] {
       peers: [
         { peer: 'no writer', measure: async () => (await readBeside(setting, null)).slice(0, 2) },
         { peer: 'unscheduled', measure: async () => (await readBeside(setting, foreground)).slice(0, 2) },
+        { peer: 'goal 0.25 ms', measure: async () => (await withGoal(0.25)).slice(0, 2) },
       ],
     },
     {
       metrics: [metric('128 KiB writes beside the reader', 'MB/s', true)],
       ours: async () => (await readBeside(setting, background))[2],
-      peers: [{ peer: 'unscheduled', measure: async () => (await readBeside(setting, foreground))[2] }],
+      peers: [
+        { peer: 'unscheduled', measure: async () => (await readBeside(setting, foreground))[2] },
+        { peer: 'goal 0.25 ms', measure: async () => (await withGoal(0.25))[2] },
+      ],
     },
     {
       metrics: [

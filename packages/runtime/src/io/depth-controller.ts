@@ -16,6 +16,8 @@ const MAX_GROWTH = 1.5;
 const MAX_CUT = 0.5;
 /** A device that is slower than the goal when it has one request is aimed at so many times its own latency. */
 const BASE_FACTOR = 2;
+/** So many requests on the idle device say what that is. */
+const MIN_BASE_SAMPLES = 8;
 /** How long the shortest latency is remembered: one to two times this. */
 const BASE_MS = 30_000;
 
@@ -38,6 +40,7 @@ export class DepthController {
   #base = Number.POSITIVE_INFINITY;
   #lastBase = Number.POSITIVE_INFINITY;
   #baseSinceMs = Number.NEGATIVE_INFINITY;
+  #baseSamples = 0;
 
   constructor(options: DepthOptions, initialCost: number) {
     this.#options = options;
@@ -52,14 +55,14 @@ export class DepthController {
   /**
    * One finished request.
    *
-   * @param behindCost - What was in flight when it started.
+   * @param isIdle - Whether the device had next to nothing else, from the start of the request to its end.
    * @param isLimited - Whether others were waiting for the limit.
    */
-  sample(latencyMs: number, cost: number, behindCost: number, isLimited: boolean, nowMs: number): void {
+  sample(latencyMs: number, cost: number, isIdle: boolean, isLimited: boolean, nowMs: number): void {
     const { latencyGoalMs, referenceCost } = this.#options;
     const ratio = latencyMs / (latencyGoalMs * Math.max(1, cost / referenceCost));
     this.#sumRatio += ratio;
-    if (behindCost <= referenceCost) this.#learnBase(ratio, nowMs);
+    if (isIdle) this.#learnBase(ratio, nowMs);
     if (isLimited) this.#wasLimited = true;
     if (++this.#samples >= WINDOW_SAMPLES) this.#adjust();
   }
@@ -68,7 +71,7 @@ export class DepthController {
     const { minCost, maxCost } = this.#options;
     const mean = Math.max(this.#sumRatio / this.#samples, 1e-6);
     const base = Math.min(this.#base, this.#lastBase);
-    const goal = base === Number.POSITIVE_INFINITY ? 1 : Math.max(1, BASE_FACTOR * base);
+    const goal = this.#baseSamples < MIN_BASE_SAMPLES ? 1 : Math.max(1, BASE_FACTOR * base);
     if (mean > goal || this.#wasLimited) {
       const factor = 1 - GAIN + GAIN * (goal / mean);
       const bounded = Math.min(Math.max(factor, MAX_CUT), MAX_GROWTH);
@@ -80,6 +83,7 @@ export class DepthController {
   }
 
   #learnBase(ratio: number, nowMs: number): void {
+    this.#baseSamples++;
     if (nowMs - this.#baseSinceMs >= BASE_MS) {
       this.#lastBase = this.#base;
       this.#base = ratio;

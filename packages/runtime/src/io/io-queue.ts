@@ -138,13 +138,14 @@ export class IoQueue {
   /** A started request is over. Only those that succeeded teach anything about latency. */
   finished(request: IoRequest, succeeded: boolean): void {
     const wasLimited = this.#tree.size > 0 && !this.#hasRoom();
+    const withCost = this.#inFlightCost;
     this.#inFlight.remove(request);
     this.#inFlightCost -= request.ioCost;
     if (this.#inFlight.size === 0) this.#inFlightCost = 0;
     if (request.ioClass !== null) request.ioClass.inFlight--;
     const nowMs = this.#clock.tickMs;
     if (nowMs > this.#lastLookMs) this.#lastLookMs = nowMs;
-    if (request.isTimed && succeeded) this.#learn(request, wasLimited, nowMs);
+    if (request.isTimed && succeeded) this.#learn(request, withCost, wasLimited, nowMs);
     if (this.#tree.size > 0) this.#pump(nowMs);
   }
 
@@ -300,14 +301,16 @@ export class IoQueue {
     } else if (this.#wakeUp.isArmed) this.#parts.timers.cancel(this.#wakeUp);
   }
 
-  #learn(request: IoRequest, wasLimited: boolean, nowMs: number): void {
+  /** @param withCost - What was in flight when it ended, itself included. */
+  #learn(request: IoRequest, withCost: number, wasLimited: boolean, nowMs: number): void {
     const latencyMs = Math.max(0, nowMs - request.startedMs);
     this.#lastMeasuredMs = nowMs;
     this.#latency.record(request.isWrite, request.sizeBytes, latencyMs, nowMs);
     this.#meanLatencyMs += (latencyMs - this.#meanLatencyMs) / 16;
     // What started behind more than the limit allows says nothing about the limit.
     if (this.#isContended() && request.behindCost <= this.#depth.limit) {
-      this.#depth.sample(latencyMs, request.ioCost, request.behindCost, wasLimited, nowMs);
+      const isIdle = Math.max(request.behindCost, withCost - request.ioCost) <= this.#referenceCost();
+      this.#depth.sample(latencyMs, request.ioCost, isIdle, wasLimited, nowMs);
     }
   }
 
