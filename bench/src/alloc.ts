@@ -1,4 +1,5 @@
 import { createArena, ShardMemory } from '@sunstar/runtime';
+import { scatteredCase } from './alloc/scattered.js';
 import { AllocationTrace } from './alloc/trace.js';
 import type { Benchmark, BenchmarkCase, PreparedBenchmark } from './harness/benchmark.js';
 import { nanosecondsPerOperation } from './harness/timing.js';
@@ -130,6 +131,7 @@ const benchmark: Benchmark = {
           (allocate) => trace.runBuffers(allocate, false),
         ),
         latencyCase(trace, memory),
+        scatteredCase(),
       ],
     });
   },
