@@ -1,6 +1,6 @@
 import { IOBuf } from '@sunstar/iobuf';
-import { type Completion, ERRNO, IORING_OP, systemError } from '@sunstar/runtime';
-import { outputLimit } from './errors.js';
+import { type Completion, ERRNO, IORING_OP, SunstarError, systemError } from '@sunstar/runtime';
+import { handlerFailed, outputLimit } from './errors.js';
 import type { Network } from './network.js';
 import { type Transport, TransportState } from './transport.js';
 import { type ZeroCopyOwner, ZeroCopySide } from './zero-copy/zero-copy-side.js';
@@ -140,7 +140,7 @@ export class SendSide implements Completion, ZeroCopyOwner {
     if (this.isBusy || this.#transport.state >= TransportState.Settling) return false;
     if (this.output.sizeBytes > 0) this.#inFlight.take(this.output);
     if (this.#inFlight.sizeBytes > 0) {
-      this.#submit();
+      this.#send();
       return false;
     }
     if (this.#ending !== Ending.Asked) return this.#ending === Ending.Done;
@@ -159,10 +159,26 @@ export class SendSide implements Completion, ZeroCopyOwner {
     return false;
   }
 
+  #send(): void {
+    try {
+      this.#submit();
+      this.#isSending = true;
+    } catch (error) {
+      // Memory that somebody transferred away, or a full ring: this connection's end, and nobody else's.
+      this.#releaseTable();
+      this.#transport.reset(error instanceof SunstarError ? error : handlerFailed(error));
+    }
+  }
+
+  #releaseTable(): void {
+    if (this.#table < 0) return;
+    this.#network.tables.release(this.#table);
+    this.#table = -1;
+  }
+
   #submit(): void {
     const { reactor, memory, tables } = this.#network;
     const content = this.#inFlight;
-    this.#isSending = true;
     let count = content.fragmentCount;
     let flags = MSG_NOSIGNAL;
     if (content.sizeBytes >= this.#transport.limits.zeroCopyThresholdBytes) {
@@ -203,10 +219,7 @@ export class SendSide implements Completion, ZeroCopyOwner {
 
   /** The completion of a send with copies. */
   complete(result: number): void {
-    if (this.#table >= 0) {
-      this.#network.tables.release(this.#table);
-      this.#table = -1;
-    }
+    this.#releaseTable();
     if (result > 0) this.#inFlight.trimFront(result);
     this.zeroCopySent(result);
   }

@@ -43,10 +43,16 @@ export class SendTables {
   tryFill(content: IOBuf, maxCount: number = MAX_FRAGMENTS_PER_SEND): number {
     const table = this.#idle.pop() ?? this.#memory.tryAllocate(TABLE_BYTES);
     if (table < 0) return -1;
-    this.#inUse++;
     const { view, address } = this.#memory.arena;
     const vector = table + HEADER_BYTES;
-    const count = content.writeIovecs(vector, Math.min(maxCount, MAX_FRAGMENTS_PER_SEND));
+    let count: number;
+    try {
+      count = content.writeIovecs(vector, Math.min(maxCount, MAX_FRAGMENTS_PER_SEND));
+    } catch (error) {
+      this.#idle.push(table);
+      throw error;
+    }
+    this.#inUse++;
     const vectorAddress = address + vector;
     for (let at = 0; at < HEADER_BYTES; at += 8) view.setFloat64(table + at, 0, true);
     // msg_iov and msg_iovlen; no name, no control data. setUint32 keeps the low 32 bits.

@@ -6,6 +6,7 @@ import { Network } from '../src/network.ts';
 import { connectionLimits } from '../src/options.ts';
 import { newConnectionStats } from '../src/stats.ts';
 import { Transport, type TransportOwner, TransportState } from '../src/transport.ts';
+import { newZeroCopyTestHooks } from '../src/zero-copy/test-hooks.ts';
 import { FakeKernel } from './support/fake-kernel.ts';
 
 const memory = new ShardMemory(createArena(8 * 1024 * 1024), { debug: true });
@@ -16,7 +17,10 @@ const network = new Network(
   { receiveBufferBytes: 512, receiveBufferCount: 8 },
   () => kernel.nowMs,
 );
+network.zeroCopy.hooks = { ...newZeroCopyTestHooks(), assumesRemotePeer: true };
 const limits = connectionLimits({
+  zeroCopy: 'always',
+  zeroCopyThresholdBytes: 1500,
   maxOutputBytes: 10_000,
   outputHighWaterBytes: 4000,
   idleTimeoutMs: 1000,
@@ -144,9 +148,11 @@ class Model implements TransportOwner {
         if (operation.opcode === IORING_OP.SHUTDOWN) kernel.complete(operation, 0);
         else {
           expect(operation.cancelled).toBe(true);
-          kernel.complete(operation, -ERRNO.ECANCELED);
+          if (operation === kernel.send) kernel.completeSend(-ERRNO.ECANCELED, i % 2 === 0);
+          else kernel.complete(operation, -ERRNO.ECANCELED);
         }
       }
+      kernel.notify(i);
       await this.closeDescriptors();
     }
     expect(this.closes).toBe(1);
@@ -191,8 +197,25 @@ const step: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
-      .constantFrom(ERRNO.EAGAIN, ERRNO.EINTR, ERRNO.EPIPE, ERRNO.ECONNRESET)
-      .map((errno) => ({ name: `send fails ${errno}`, run: () => void kernel.completeSend(-errno) })),
+      .tuple(
+        fc.constantFrom(
+          ...[ERRNO.EAGAIN, ERRNO.EINTR, ERRNO.EPIPE, ERRNO.ECONNRESET, ERRNO.ENOMEM, ERRNO.ENOBUFS],
+        ),
+        fc.boolean(),
+      )
+      .map(([errno, isNotified]) => ({
+        name: `send fails ${errno}${isNotified ? ', notified' : ''}`,
+        run: () => {
+          const isZeroCopy =
+            kernel.send?.opcode !== IORING_OP.SEND && kernel.send?.opcode !== IORING_OP.SENDMSG;
+          if (isZeroCopy || (errno !== ERRNO.ENOMEM && errno !== ERRNO.ENOBUFS))
+            kernel.completeSend(-errno, isNotified);
+        },
+      })),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.nat(20).map((n) => ({ name: `notification ${n}`, run: () => kernel.notify(n) })),
   },
   {
     weight: 12,
@@ -230,7 +253,9 @@ const step: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
       name: 'cancels take effect',
       run: () => {
         for (const operation of [...kernel.operations.values()]) {
-          if (operation.cancelled) kernel.complete(operation, -ERRNO.ECANCELED);
+          if (!operation.cancelled) continue;
+          if (operation === kernel.send) kernel.completeSend(-ERRNO.ECANCELED);
+          else kernel.complete(operation, -ERRNO.ECANCELED);
         }
       },
     }),
@@ -285,13 +310,18 @@ const step: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
 test('whatever order operations complete in, bytes keep their order and nothing is freed or closed early', async () => {
   const reached = {
     exhausted: 0,
-    drains: 0,
+    outputDrains: 0,
     ends: 0,
     overflows: 0,
     failures: 0,
     forced: 0,
     handlerErrors: 0,
     idle: 0,
+    zeroCopySends: 0,
+    notified: 0,
+    outOfBuffers: 0,
+    drains: 0,
+    forcedDrains: 0,
   };
   const usedBytes = memory.stats().usedBytes;
   await fc.assert(
@@ -312,7 +342,7 @@ test('whatever order operations complete in, bytes keep their order and nothing 
         await model.finish();
         if (model.failure !== undefined) throw model.failure;
         reached.exhausted += model.stats.bufferPoolExhausted;
-        reached.drains += model.drains;
+        reached.outputDrains += model.drains;
         reached.ends += model.ends;
         reached.overflows += model.stats.outputLimitCloses;
         reached.failures += model.stats.errors;
@@ -321,6 +351,8 @@ test('whatever order operations complete in, bytes keep their order and nothing 
         reached.idle += model.stats.idleCloses;
         network.invariants();
         network.tables.trim();
+        const { zeroCopy } = network;
+        expect(zeroCopy.counters).toMatchObject({ inFlight: 0, heldBytes: 0, draining: 0 });
         expect(network.pool.free).toBe(network.pool.bufferCount);
         expect(network.pool.waiterCount).toBe(0);
         expect(network.openCount).toBe(0);
@@ -330,8 +362,10 @@ test('whatever order operations complete in, bytes keep their order and nothing 
         expect(memory.stats().usedBytes).toBe(usedBytes);
       },
     ),
-    { numRuns: 1000 },
+    { numRuns: 600 },
   );
+  const { sends, notified, outOfBuffers, drains, forcedDrains } = network.zeroCopy.counters;
+  Object.assign(reached, { zeroCopySends: sends, notified, outOfBuffers, drains, forcedDrains });
   // The property says nothing about states that no run has reached.
   for (const [what, count] of Object.entries(reached)) expect(count, what).toBeGreaterThan(0);
 });
@@ -360,6 +394,7 @@ test('close sends all output and FIN before the descriptor closes', async () => 
           kernel.tick();
           const taken = takes.next();
           if (taken.done !== true) kernel.completeSend(taken.value);
+          if (i % 3 === 0) kernel.notify(i);
           const shutdown = kernel.find(IORING_OP.SHUTDOWN);
           if (shutdown !== undefined) {
             expect(model.checkSent()).toBe(model.written);
@@ -377,6 +412,12 @@ test('close sends all output and FIN before the descriptor closes', async () => 
           const receive = kernel.find(IORING_OP.RECV);
           expect(receive).toBeDefined();
           if (receive !== undefined) kernel.complete(receive, 0);
+        }
+        kernel.tick();
+        for (let i = kernel.notifications.length; i > 0; i--) {
+          await model.closeDescriptors();
+          expect(model.closes).toBe(0);
+          kernel.notify(i);
         }
         kernel.tick();
         await model.closeDescriptors();

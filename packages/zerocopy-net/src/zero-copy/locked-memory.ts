@@ -43,8 +43,12 @@ export class LockedMemory {
     if (this.#usedBytes < 0) throw new Error('More memory was unlocked than had been locked.');
   }
 
-  /** The kernel refused to lock this with nothing else of ours in its hands: nothing so long will ever pass. */
+  /**
+   * The kernel refused to lock so much for a connection with nothing else in flight: where there is a limit at all,
+   * nothing so long is tried again.
+   */
   refused(sizeBytes: number): void {
+    if (this.limitBytes === Number.POSITIVE_INFINITY) return;
     this.limitBytes = Math.min(this.limitBytes, Math.floor(sizeBytes / 2));
   }
 }

@@ -21,6 +21,8 @@ export class ZeroCopyPolicy {
   #pauseBytes = 0;
   #pauseReason: CopyReason = 'kernelCopies';
   #resumeInFlight = -1;
+  /** The next send is the one that was refused: it is copied in any case, or it might never leave. */
+  #mustCopy = false;
 
   /** @param isForced - Sends are tried even though the kernel copies. */
   constructor(isForced: boolean) {
@@ -29,6 +31,10 @@ export class ZeroCopyPolicy {
 
   /** Why a send of so many bytes should be copied; null: it should not. */
   decide(sizeBytes: number, inFlight: number): CopyReason | null {
+    if (this.#mustCopy) {
+      this.#mustCopy = false;
+      return 'noBuffers';
+    }
     if (this.#resumeInFlight >= 0) {
       if (inFlight > this.#resumeInFlight) return 'noBuffers';
       this.#resumeInFlight = -1;
@@ -54,8 +60,9 @@ export class ZeroCopyPolicy {
     this.#pause('kernelCopies');
   }
 
-  /** The kernel refused a send for want of buffers, with so many of this connection in flight. */
+  /** The kernel refused a send for want of buffers, with so many others of this connection in flight. */
   outOfBuffers(inFlight: number): void {
+    this.#mustCopy = true;
     if (inFlight > 0) this.#resumeInFlight = inFlight >>> 1;
     else this.#pause('noBuffers');
   }

@@ -3,9 +3,9 @@ import { type CopyCounts, newCopyCounts } from './reasons.js';
 
 /** What zero-copy sends of a shard have done. Gauges are named; all others only grow. */
 export interface ZeroCopyCounters {
-  /** Zero-copy sends that the kernel accepted, in full or in part. */
+  /** Zero-copy sends that the kernel accepted, in full or in part, or that failed and are notified all the same. */
   sends: number;
-  /** Their bytes. */
+  /** Bytes that it accepted. */
   bytes: number;
   /** Sends whose notification has come. */
   notified: number;

@@ -11,6 +11,7 @@ import type { CopyReason } from './reasons.js';
 import { measureRun, type SendRun, shortenRun } from './send-run.js';
 import type { ShardZeroCopy } from './shard-zero-copy.js';
 import { ZeroCopyTracker } from './tracker.js';
+import type { ZeroCopySend } from './zero-copy-send.js';
 
 const MSG_NOSIGNAL = 0x4000;
 const MSG_ZEROCOPY = 0x4000000;
@@ -53,6 +54,8 @@ export class ZeroCopySide implements ErrorQueueOwner {
   #errorQueue: ErrorQueue | null = null;
   #content: IOBuf | null = null;
   #sequence = 0;
+  /** Of the send that was submitted last, until it completes. */
+  #completion: ZeroCopySend | null = null;
   readonly #isFixed: boolean;
   #table = -1;
   #isMarked = false;
@@ -117,7 +120,13 @@ export class ZeroCopySide implements ErrorQueueOwner {
       this.copyCount = reason === 'belowThreshold' ? run.count : content.fragmentCount;
       return -1;
     }
-    return this.#submit(content, run);
+    this.#begin(content, run);
+    try {
+      return this.#submit(content, run);
+    } catch (error) {
+      this.#abandon();
+      throw error;
+    }
   }
 
   #decide(content: IOBuf, run: SendRun): CopyReason | null {
@@ -135,10 +144,9 @@ export class ZeroCopySide implements ErrorQueueOwner {
     return run.count === 0 ? 'lockedMemory' : null;
   }
 
-  #submit(content: IOBuf, run: SendRun): number {
-    const { reactor, memory, tables } = this.#network;
+  #begin(content: IOBuf, run: SendRun): void {
+    const { reactor, tables } = this.#network;
     const shard = this.#shard;
-    const { fd } = this.#transport;
     const isRing = this.#mechanism === 'send_zc';
     const isFixed = this.#isFixed;
     if (run.count > 1) {
@@ -152,10 +160,37 @@ export class ZeroCopySide implements ErrorQueueOwner {
     if (!isFixed) shard.lockedMemory.add(run.sizeBytes);
     if (!this.#isMarked) {
       this.#isMarked = true;
-      reactor.zeroCopy.own(fd);
+      reactor.zeroCopy.own(this.#transport.fd);
     }
+  }
+
+  /** The send was not submitted after all. */
+  #abandon(): void {
+    const { counters, lockedMemory, sends } = this.#shard;
+    if (this.#completion !== null) sends.giveBack(this.#completion);
+    this.#completion = null;
+    this.#releaseTable();
+    if (!this.#isFixed) lockedMemory.remove(this.#run.sizeBytes);
+    this.#tracker.rollback();
+    counters.inFlight--;
+    this.#batchEnded();
+  }
+
+  #releaseTable(): void {
+    if (this.#table < 0) return;
+    this.#network.tables.release(this.#table);
+    this.#table = -1;
+  }
+
+  #submit(content: IOBuf, run: SendRun): number {
+    const { reactor, memory } = this.#network;
+    const shard = this.#shard;
+    const { fd } = this.#transport;
+    const isRing = this.#mechanism === 'send_zc';
+    const isFixed = this.#isFixed;
     const completion = shard.sends.take(this);
     completion.sequence = this.#sequence;
+    this.#completion = completion;
     const hasTable = this.#table >= 0;
     const address = hasTable ? memory.arena.address + this.#table : content.fragmentAddress(0);
     const length = hasTable ? 1 : run.sizeBytes;
@@ -186,10 +221,8 @@ export class ZeroCopySide implements ErrorQueueOwner {
     const isRing = this.#mechanism === 'send_zc';
     this.#content = null;
     const hadTable = this.#table >= 0;
-    if (hadTable) {
-      this.#network.tables.release(this.#table);
-      this.#table = -1;
-    }
+    this.#releaseTable();
+    this.#completion = null;
     if (!this.#isFixed) lockedMemory.remove(this.#run.sizeBytes);
     const before = this.#tracker.inFlight;
     if (result > 0 || more) {
@@ -204,26 +237,26 @@ export class ZeroCopySide implements ErrorQueueOwner {
       if (isRing && !more) this.#tracker.complete(this.#sequence, this.#sequence);
     } else this.#tracker.rollback();
     counters.inFlight += this.#tracker.inFlight - before;
-    if (result > 0) {
-      counters.sends++;
-      counters.bytes += result;
-    }
-    const refused = result < 0 && this.#refused(-result, hadTable);
+    if (result > 0 || more) counters.sends++;
+    if (result > 0) counters.bytes += result;
+    const refused = result < 0 && this.#refused(-result, hadTable, before - 1);
     this.#batchEnded();
     this.#owner.zeroCopySent(refused ? -ERRNO.EAGAIN : result);
   }
 
-  /** True when the error is one of zero copy, and not of the connection: the bytes can still be copied. */
-  #refused(errno: number, hadTable: boolean): boolean {
+  /**
+   * True when the error is one of zero copy, and not of the connection: the bytes can still be copied.
+   *
+   * @param othersInFlight - Sends whose notification may free what was missing.
+   */
+  #refused(errno: number, hadTable: boolean, othersInFlight: number): boolean {
     const shard = this.#shard;
     switch (errno) {
       case ERRNO.ENOBUFS:
       case ERRNO.ENOMEM: {
         shard.counters.outOfBuffers++;
-        const { lockedMemory } = shard;
-        if (lockedMemory.limitBytes < Number.POSITIVE_INFINITY && lockedMemory.usedBytes === 0)
-          lockedMemory.refused(this.#run.sizeBytes);
-        this.#policy.outOfBuffers(this.#tracker.inFlight);
+        if (othersInFlight === 0) shard.lockedMemory.refused(this.#run.sizeBytes);
+        this.#policy.outOfBuffers(othersInFlight);
         return true;
       }
       case ERRNO.EINVAL:

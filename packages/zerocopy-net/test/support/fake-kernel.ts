@@ -10,6 +10,8 @@ export interface FakeOperation {
   /** Sends: the bytes at the time of submission, and where they lie. */
   readonly ranges: readonly { readonly offset: number; readonly content: Buffer }[];
   cancelled: boolean;
+  /** Of a zero-copy send that has completed: how much of it the kernel still reads. */
+  readonly acceptedBytes: number;
 }
 
 function check(condition: boolean, message: string): asserts condition {
@@ -24,6 +26,8 @@ function check(condition: boolean, message: string): asserts condition {
 export class FakeKernel {
   readonly shard: NetworkShard;
   readonly operations = new Map<number, FakeOperation>();
+  /** Zero-copy sends that have completed and are not notified: their memory must stay as it is. */
+  notifications: FakeOperation[] = [];
   /** Everything that sends took, in order. */
   sent: Buffer[] = [];
   finSent = false;
@@ -98,6 +102,7 @@ export class FakeKernel {
   /** Starts over with another socket; the buffer ring stays. */
   reset(): void {
     this.operations.clear();
+    this.notifications = [];
     this.sent = [];
     this.finSent = false;
     this.closes = [];
@@ -110,7 +115,12 @@ export class FakeKernel {
   }
 
   get send(): FakeOperation | undefined {
-    return this.find(IORING_OP.SEND) ?? this.find(IORING_OP.SENDMSG);
+    return (
+      this.find(IORING_OP.SEND) ??
+      this.find(IORING_OP.SENDMSG) ??
+      this.find(IORING_OP.SEND_ZC) ??
+      this.find(IORING_OP.SENDMSG_ZC)
+    );
   }
 
   /** Runs what was deferred, and what that defers, once each. */
@@ -129,22 +139,46 @@ export class FakeKernel {
     operation.completion.complete(result, flags);
   }
 
-  /** Completes the send with at most so many bytes, or an error; checks the bytes. */
-  completeSend(result: number): number {
+  /**
+   * Completes the send with at most so many bytes, or an error; checks the bytes. A zero-copy send that failed is
+   * notified all the same if `isNotified`.
+   */
+  completeSend(result: number, isNotified = true): number {
     const operation = this.send;
     if (operation === undefined) return 0;
+    this.#checkBytes(operation, Number.MAX_SAFE_INTEGER);
     let left = result;
-    for (const { offset, content } of operation.ranges) {
-      const now = this.#memory.bytes.subarray(offset, offset + content.length);
-      check(now.equals(content), 'bytes changed while the kernel was sending them');
-      if (left > 0) {
-        this.sent.push(content.subarray(0, left));
-        left -= Math.min(left, content.length);
-      }
+    for (const { content } of operation.ranges) {
+      if (left <= 0) break;
+      this.sent.push(content.subarray(0, left));
+      left -= Math.min(left, content.length);
     }
     const done = result > 0 ? result - left : result;
-    this.complete(operation, done);
+    const isZeroCopy = operation.opcode === IORING_OP.SEND_ZC || operation.opcode === IORING_OP.SENDMSG_ZC;
+    if (isZeroCopy && (done > 0 || isNotified)) {
+      this.operations.delete(operation.id);
+      this.notifications.push({ ...operation, acceptedBytes: Math.max(0, done) });
+      operation.completion.complete(done, IORING_CQE_F.MORE);
+    } else this.complete(operation, done);
     return done;
+  }
+
+  /** Says that the memory of a zero-copy send may be used again. */
+  notify(index: number): void {
+    const [operation] = this.notifications.splice(index % Math.max(1, this.notifications.length), 1);
+    if (operation === undefined) return;
+    this.#checkBytes(operation, operation.acceptedBytes);
+    operation.completion.complete(0, IORING_CQE_F.NOTIF);
+  }
+
+  #checkBytes({ ranges }: FakeOperation, sizeBytes: number): void {
+    let left = sizeBytes;
+    for (const { offset, content } of ranges) {
+      const length = Math.min(left, content.length);
+      const now = this.#memory.bytes.subarray(offset, offset + length);
+      check(now.equals(content.subarray(0, length)), 'bytes changed while the kernel was sending them');
+      left -= length;
+    }
   }
 
   /**
@@ -189,13 +223,18 @@ export class FakeKernel {
       check(size > 0, 'an empty range is sent');
       ranges.push({ offset, content: Buffer.from(this.#memory.bytes.subarray(offset, offset + size)) });
     };
-    if (opcode === IORING_OP.SEND || opcode === IORING_OP.SENDMSG) {
+    if (
+      opcode === IORING_OP.SEND ||
+      opcode === IORING_OP.SENDMSG ||
+      opcode === IORING_OP.SEND_ZC ||
+      opcode === IORING_OP.SENDMSG_ZC
+    ) {
       check(this.send === undefined, 'two sends in flight');
       check(!this.finSent && this.find(IORING_OP.SHUTDOWN) === undefined, 'a send after FIN');
       const { view } = this.#memory.arena;
       const word64 = (at: number): number =>
         view.getUint32(at, true) + view.getUint32(at + 4, true) * 4294967296;
-      if (opcode === IORING_OP.SEND) {
+      if (opcode === IORING_OP.SEND || opcode === IORING_OP.SEND_ZC) {
         take(address - base, length);
       } else {
         const header = address - base;
@@ -210,12 +249,14 @@ export class FakeKernel {
       check(opcode === IORING_OP.SHUTDOWN, `unexpected operation ${opcode}`);
       check(this.send === undefined, 'FIN while a send is in flight');
     }
-    this.operations.set(id, { id, completion, opcode, fd, ranges, cancelled: false });
+    this.operations.set(id, { id, completion, opcode, fd, ranges, cancelled: false, acceptedBytes: 0 });
     return id;
   }
 
   #close(fd: number): Promise<number> {
     check(this.operations.size === 0, 'closed with operations in flight');
+    check(this.notifications.length === 0, 'closed before its notifications');
+    check(!this.marked.has(fd), 'closed, but still marked for zero copy');
     check(!this.closedDescriptors.includes(fd), 'closed twice');
     this.closedDescriptors.push(fd);
     return new Promise((resolve) => {

@@ -1,0 +1,3 @@
+import { drainingTests } from './draining.ts';
+
+await drainingTests('msg_zerocopy');

@@ -1,0 +1,3 @@
+import { drainingTests } from './draining.ts';
+
+await drainingTests('send_zc');
