@@ -1,0 +1,60 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+const TICKS_PER_SECOND = 100;
+const START_TIMEOUT_MS = 20_000;
+
+/** CPU time that a program has used, all threads. Counts in steps of 10 ms. */
+export interface CpuSeconds {
+  readonly user: number;
+  readonly kernel: number;
+}
+
+/** A server program on one CPU that prints the port it listens on as the first line of its output. */
+export class ServerProcess {
+  readonly port: number;
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child;
+    this.port = port;
+  }
+
+  /** Starts a program; resolves when it has told its port. */
+  static async start(cpu: number, command: readonly string[]): Promise<ServerProcess> {
+    const child = spawn('taskset', ['-c', String(cpu), ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const output: string[] = [];
+    const port = await new Promise<number>((resolve, reject) => {
+      const fail = (why: string): void => {
+        child.kill('SIGKILL');
+        reject(new Error(`${command.join(' ')} ${why}:\n${output.join('')}`));
+      };
+      const timer = setTimeout(() => fail('told no port in time'), START_TIMEOUT_MS);
+      child.stderr.on('data', (data: Buffer) => output.push(data.toString()));
+      child.once('error', (error) => fail(error.message));
+      child.once('exit', () => fail('ended'));
+      child.stdout.on('data', (data: Buffer) => {
+        output.push(data.toString());
+        const line = /^(\d+)\n/.exec(output.join(''));
+        if (line === null) return;
+        clearTimeout(timer);
+        resolve(Number(line[1]));
+      });
+    });
+    return new ServerProcess(child, port);
+  }
+
+  cpuSeconds(): CpuSeconds {
+    const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8');
+    // The second field is a name in parentheses that may hold spaces.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { user: Number(fields[11]) / TICKS_PER_SECOND, kernel: Number(fields[12]) / TICKS_PER_SECOND };
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.kill('SIGKILL');
+    await ended;
+  }
+}
