@@ -45,6 +45,7 @@ export function attach(options: AttachOptions = {}): Shard {
     control: createControlBlock(1),
     memory,
     peerArenas: [arena],
+    turnClock: reactor,
     wake() {},
   });
   const shard = new Shard({

@@ -38,6 +38,7 @@ function build(): Shard {
     control: birth.control,
     memory,
     peerArenas: arenas,
+    turnClock: reactor,
     wake: (peer) => reactor.wake(Atomics.load(words, layout.ringDescriptorWord(peer))),
   });
   const shard = new Shard({

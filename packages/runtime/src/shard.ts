@@ -6,7 +6,7 @@ import type { ShardMemory } from './memory/index.js';
 import type { Reactor } from './reactor/index.js';
 import { GroupNames } from './scheduling/group-names.js';
 import { ShardGroups } from './scheduling/index.js';
-import type { Mesh, Sharded } from './smp/index.js';
+import type { Mesh, ServiceOptions, Sharded } from './smp/index.js';
 
 /** What a shard offers to the code that runs on it. */
 export interface ShardContext {
@@ -33,7 +33,7 @@ export interface ShardContext {
    * @throws SunstarError SUNSTAR_SERVICE_TIMEOUT, SUNSTAR_SERVICE_EXISTS
    */
   sharded<T extends object, A extends unknown[]>(
-    name: string,
+    name: string | ServiceOptions,
     service: new (...args: A) => T,
     ...args: A
   ): Promise<Sharded<T>>;
@@ -94,7 +94,7 @@ export class Shard implements ShardContext, AsyncDisposable {
   }
 
   async sharded<T extends object, A extends unknown[]>(
-    name: string,
+    name: string | ServiceOptions,
     service: new (...args: A) => T,
     ...args: A
   ): Promise<Sharded<T>> {

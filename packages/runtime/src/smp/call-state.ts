@@ -60,7 +60,7 @@ export class CallState extends CallLimits implements Parcel, PendingOptions, Wai
     const why = this.arm();
     if (why !== undefined) {
       this.#over = true;
-      this.#caller.reject(this.resolve, why);
+      this.#caller.reject(this.resolve, why, this.groupId);
       return;
     }
     if (this.group === undefined) {
@@ -72,7 +72,7 @@ export class CallState extends CallLimits implements Parcel, PendingOptions, Wai
     } catch (error) {
       this.#over = true;
       this.disarm();
-      this.#caller.reject(this.resolve, { reason: error, error: () => error });
+      this.#caller.reject(this.resolve, { reason: error, error: () => error }, this.groupId);
     }
   }
 
@@ -98,7 +98,7 @@ export class CallState extends CallLimits implements Parcel, PendingOptions, Wai
       group?.done(link.peerId);
       this.#tell();
     }
-    this.#caller.reject(this.resolve, why);
+    this.#caller.reject(this.resolve, why, this.groupId);
   }
 
   // What goes to the other side.

@@ -1,14 +1,16 @@
 import { OutOfMemoryError, type SunstarError } from '../errors.js';
-import { currentGroupId } from '../scheduling/index.js';
+import { currentGroupId, DEFAULT_GROUP_ID } from '../scheduling/index.js';
 import type { CallClocks, GivingUp } from './call-limits.js';
 import type { CallOptions } from './call-options.js';
 import { CallState } from './call-state.js';
 import type { Directory } from './directory.js';
+import { settleIn } from './in-group.js';
 import type { Link } from './link.js';
-import { CALL, FAILURE, inGroup, NOTIFY, OUT_OF_MEMORY } from './message.js';
+import { CALL, FAILURE, FIELDS, inGroup, NOTIFY, OUT_OF_MEMORY, serviceOf } from './message.js';
 import type { MessageReader, MessageWriter } from './message-io.js';
 import { GIVEN_UP, PendingCalls, type Resolve } from './pending-calls.js';
 import { notSent, overloaded, rejected, rejectRemotely, rejectWith, unanswered } from './remote-error.js';
+import { readFields } from './service-fields.js';
 
 /** The calls of this shard to others: sends them, and settles their promises when answers arrive. */
 export class Caller {
@@ -23,6 +25,8 @@ export class Caller {
   readonly #capture: (resolve: Resolve) => void;
   #captured: Resolve = () => {};
   #sent = 0;
+  /** When the running turn began; set by the mesh. */
+  turnMs = 0;
 
   constructor(
     writer: MessageWriter,
@@ -62,11 +66,12 @@ export class Caller {
       return Promise.reject(this.#refusal(link, target));
     }
     const promise = new Promise<unknown>(this.#capture);
-    const callId = this.#pending.add(this.#captured, link.peerId, target);
+    const groupId = currentGroupId();
+    const callId = this.#pending.add(this.#captured, link.peerId, target, groupId);
     // With calls outstanding the peer has something to do.
     const hurry = link.outstanding++ === 0;
     try {
-      this.#writer.postArguments(link, CALL, callId, inGroup(target, currentGroupId()), args, hurry);
+      this.#writer.postArguments(link, CALL, callId, inGroup(target, groupId), args, hurry);
     } catch (error) {
       // Gone when a getter of an argument has closed the mesh: that has rejected it.
       if (this.#pending.take(callId, link.peerId) === undefined) return promise;
@@ -92,7 +97,7 @@ export class Caller {
       resolve(Promise.reject(this.#refusal(link, target)));
       return;
     }
-    const callId = this.#pending.add(resolve, link.peerId, target, state);
+    const callId = this.#pending.add(resolve, link.peerId, target, state.groupId, state);
     state.callId = callId;
     const hurry = link.outstanding++ === 0;
     try {
@@ -117,8 +122,8 @@ export class Caller {
   }
 
   /** Rejects the promise of a call that was given up. For {@link CallState}. */
-  reject(resolve: Resolve, why: GivingUp): void {
-    rejectWith(resolve, why.error);
+  reject(resolve: Resolve, why: GivingUp, groupId: number): void {
+    rejectWith(resolve, why.error, groupId);
   }
 
   /** `counters.increment`, for error messages. */
@@ -136,42 +141,57 @@ export class Caller {
   /** Settles the promise that an answer is for. */
   answered(link: Link, slot: number, kind: number): void {
     const reader = this.#reader;
-    const callId = reader.slots[slot + 1];
+    const { slots } = reader;
+    const callId = slots[slot + 1];
     const target = this.#pending.target(callId);
+    link.load.note(serviceOf(target), slots[slot + 2], this.turnMs);
+    const groupId = this.#pending.group(callId);
     const resolve = this.#pending.take(callId, link.peerId);
     if (resolve === undefined || resolve === GIVEN_UP) {
-      // Nobody wants the value any more; what moves in it goes home.
-      if (kind !== OUT_OF_MEMORY) reader.discard(link, slot);
+      if (kind !== OUT_OF_MEMORY) this.#drop(link, slot, target);
       reader.done(link, slot);
       return;
     }
     link.outstanding--;
     if (kind === OUT_OF_MEMORY) {
-      const method = this.#directory.describe(link.peerId, target);
-      const requested = reader.float(slot, 0);
-      const free = reader.float(slot, 1);
-      const error = new OutOfMemoryError(
-        requested,
-        free,
-        `Shard ${link.peerId} had no memory for the answer of ${method}(): no block of ${requested} bytes, ` +
-          `${free} bytes free in all. Ask for less at once, or start the runtime with more \`memory\`.`,
-      );
-      rejectRemotely(resolve, error, link.peerId, method);
+      this.#rejectWithoutMemory(link, slot, target, resolve);
       return;
     }
     let value: unknown;
     try {
-      value = reader.open(link, slot).value();
+      const decoder = reader.open(link, slot);
+      value = decoder.value();
+      if ((slots[slot] & FIELDS) !== 0) readFields(decoder, link.load, serviceOf(target));
     } catch (error) {
-      reader.discard(link, slot);
+      this.#drop(link, slot, target);
       resolve(rejected(error));
       return;
     } finally {
       reader.done(link, slot);
     }
     if (kind === FAILURE)
-      rejectRemotely(resolve, value, link.peerId, this.#directory.describe(link.peerId, target));
-    else resolve(value);
+      rejectRemotely(resolve, value, link.peerId, this.#directory.describe(link.peerId, target), groupId);
+    else if (groupId === DEFAULT_GROUP_ID) resolve(value);
+    else settleIn(groupId, resolve, value);
+  }
+
+  /** Nobody gets the value of an answer; what moves in it goes home. */
+  #drop(link: Link, slot: number, target: number): void {
+    const decoder = this.#reader.discard(link, slot);
+    if ((this.#reader.slots[slot] & FIELDS) !== 0) readFields(decoder, link.load, serviceOf(target));
+  }
+
+  #rejectWithoutMemory(link: Link, slot: number, target: number, resolve: Resolve): void {
+    const method = this.#directory.describe(link.peerId, target);
+    const requested = this.#reader.float(slot, 0);
+    const free = this.#reader.float(slot, 1);
+    const error = new OutOfMemoryError(
+      requested,
+      free,
+      `Shard ${link.peerId} had no memory for the answer of ${method}(): no block of ${requested} bytes, ` +
+        `${free} bytes free in all. Ask for less at once, or start the runtime with more \`memory\`.`,
+    );
+    rejectRemotely(resolve, error, link.peerId, method, DEFAULT_GROUP_ID);
   }
 
   /** Rejects all calls to a peer that answers no more. */

@@ -1,6 +1,7 @@
 import { SunstarError } from '../errors.js';
 import type { Callable } from './invoke.js';
 import { MAX_NAMES, methodOf, serviceOf } from './message.js';
+import { ServiceFields } from './service-fields.js';
 
 /** The largest number of services on one shard; the number above is for foreign objects. */
 export const MAX_SERVICES: number = MAX_NAMES - 1;
@@ -13,12 +14,18 @@ export interface LocalService {
   readonly name: string;
   readonly instance: object;
   readonly methods: readonly string[];
+  /** What it tells with its answers; undefined when it declares nothing. */
+  readonly fields: ServiceFields | undefined;
+  /** The scheduling group in which its methods run; negative: that of their caller. */
+  readonly groupId: number;
 }
 
 /** What a peer told about one of its services. */
 export interface PeerService {
   readonly id: number;
   readonly methods: readonly string[];
+  /** The names of its fields. */
+  readonly fields: readonly string[];
 }
 
 interface Waiting {
@@ -66,16 +73,23 @@ export class Directory {
   }
 
   /** Adds an instance of this shard. */
-  add(name: string, instance: object): LocalService {
-    const service = { id: this.#local.length, name, instance, methods: methodNames(name, instance) };
+  add(name: string, instance: object, fieldNames: readonly string[], groupId: number): LocalService {
+    const service: LocalService = {
+      id: this.#local.length,
+      name,
+      instance,
+      methods: methodNames(name, instance),
+      fields: fieldNames.length === 0 ? undefined : new ServiceFields(name, instance, fieldNames),
+      groupId,
+    };
     this.#local.push(service);
     this.#names.set(name, service);
     return service;
   }
 
   /** Takes note of a peer's service. */
-  announced(peerId: number, id: number, name: string, methods: readonly string[]): void {
-    this.#peers[peerId].set(name, { id, methods });
+  announced(peerId: number, name: string, service: PeerService): void {
+    this.#peers[peerId].set(name, service);
     const waiting = this.#waiting.get(name);
     if (waiting?.missing.delete(peerId) && waiting.missing.size === 0) this.#settle(name, waiting);
   }

@@ -10,6 +10,7 @@ export {
   type TransferType,
 } from './codec/transfer.js';
 export { ControlLayout, controlBlockBytes, createControlBlock, DEFAULT_SLOTS } from './layout.js';
+export type { ShardLoad } from './load-table.js';
 export { Mesh, type MeshStats } from './mesh.js';
 export type { MeshLimits, MeshOptions } from './options.js';
 export { RemoteStream } from './remote-stream.js';
@@ -20,4 +21,12 @@ export {
   type ServiceGroupOptions,
   type ServiceGroupStats,
 } from './service-group.js';
-export { type MethodName, type OneWay, type Remote, type RemoteAll, Sharded } from './sharded.js';
+export type { ServiceOptions } from './service-options.js';
+export {
+  type MethodName,
+  type OneWay,
+  type PickOptions,
+  type Remote,
+  type RemoteAll,
+  Sharded,
+} from './sharded.js';

@@ -51,3 +51,8 @@ export function invoke(
     }
   }
 }
+
+/** Calls a method with arguments that were read before. */
+export function invokeWith(instance: Callable, method: string, args: readonly unknown[]): unknown {
+  return instance[method](...args);
+}

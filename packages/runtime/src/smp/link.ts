@@ -2,6 +2,7 @@ import { SunstarError } from '../errors.js';
 import type { ShardMemory } from '../memory/index.js';
 import { isToken, Loans } from './codec/transfer.js';
 import { SHARD_STOPPED } from './layout.js';
+import { LoadTable } from './load-table.js';
 import { BYE, FREE, FREES_PER_MESSAGE, offsetOf, PAYLOAD_WORDS_AT, ROOM, wordOf } from './message.js';
 import type { Peer } from './peer.js';
 import { PlainCall } from './served-call.js';
@@ -39,6 +40,8 @@ export class Link {
   peer!: Peer;
   /** Calls to the peer that wait for an answer. */
   outstanding = 0;
+  /** What the peer has told of itself with its answers. */
+  readonly load: LoadTable = new LoadTable();
   /** What methods that the peer calls without options see of their call. */
   readonly plainCall: PlainCall;
   /** Set when the peer answers no more. */

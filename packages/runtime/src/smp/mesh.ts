@@ -1,6 +1,7 @@
 import { aliasOf } from '@sunstar/native';
 import { SunstarError } from '../errors.js';
-import { threadTimers } from '../sync/index.js';
+import type { Arena } from '../memory/index.js';
+import { type Clock, threadTimers } from '../sync/index.js';
 import type { CallClocks } from './call-limits.js';
 import type { CallOptions } from './call-options.js';
 import { Caller } from './caller.js';
@@ -28,9 +29,12 @@ import { MessageReader, MessageWriter } from './message-io.js';
 import { type FullLimits, fullLimits, inRange, type MeshOptions } from './options.js';
 import './remote-signal.js';
 import './remote-stream.js';
+import type { ShardLoad } from './load-table.js';
+import { OwnLoad } from './own-load.js';
 import { Peer } from './peer.js';
 import { notSent } from './remote-error.js';
 import { Server } from './server.js';
+import { type ServiceOptions, serviceOptions } from './service-options.js';
 import { Sharded } from './sharded.js';
 import { sharedClock } from './shared-clock.js';
 
@@ -55,6 +59,9 @@ export interface MeshStats {
   /** Calls that were given up and whose late answer has not come yet. */
   readonly givenUp: number;
 }
+
+/** What a shard tells of a service. */
+type Announcement = [id: number, name: string, methods: readonly string[], ...fields: string[]];
 
 /** How many answers are shown to the asking shard together, at most. */
 const TOGETHER = 8;
@@ -87,6 +94,9 @@ export class Mesh {
   readonly #reader: MessageReader;
   readonly #caller: Caller;
   readonly #server: Server;
+  readonly #turnClock: Clock;
+  readonly #ownLoad: OwnLoad;
+  readonly #arenas: readonly Arena[];
   /** By service number; the place of one that still waits for other shards is empty. */
   readonly #services: Sharded<object>[] = [];
   #nextPeer = 0;
@@ -99,6 +109,7 @@ export class Mesh {
     const shardId = inRange('shardId', options.shardId, 0, layout.shardCount - 1);
     this.shardId = shardId;
     this.shardCount = layout.shardCount;
+    this.#arenas = options.peerArenas;
     this.#limits = fullLimits(options);
     // Explicit lengths matter: a view that tracks a growable buffer is dozens of times slower.
     this.words = new Int32Array(control, 0, layout.sizeBytes >>> 2);
@@ -109,7 +120,9 @@ export class Mesh {
     const { maxOutstanding } = this.#limits;
     this.clocks = { clock: options.clock ?? sharedClock, timers: options.timers ?? threadTimers };
     this.#caller = new Caller(this.#writer, this.#reader, this.#directory, maxOutstanding, this.clocks);
-    this.#server = new Server(this.#writer, this.#reader, this.#directory, this.clocks.clock);
+    this.#turnClock = options.turnClock ?? this.clocks.clock;
+    this.#ownLoad = new OwnLoad(memory, () => this.#queueDepth(), options.idleMs, this.clocks.clock);
+    this.#server = new Server(this.#writer, this.#reader, this.#directory, this.clocks.clock, this.#ownLoad);
 
     const views = { shared: this.words, slots: this.#reader.slots, layout };
     // Calls, answers, one-way messages, elements of streams, and those of the mesh's own.
@@ -164,23 +177,26 @@ export class Mesh {
    *   the constructor throws.
    */
   async sharded<T extends object, A extends unknown[]>(
-    name: string,
+    given: string | ServiceOptions,
     service: new (...args: A) => T,
     ...args: A
   ): Promise<Sharded<T>> {
+    const options = serviceOptions(given);
+    const { name } = options;
     this.#refuseToStart(name);
     const instance = new service(...args);
     // Once more: the constructor may have started another service, or closed the mesh.
     this.#refuseToStart(name);
-    const local = this.#directory.add(name, instance);
-    const announcement = [local.id, name, local.methods];
+    const fieldNames = options.fields ?? [];
+    const local = this.#directory.add(name, instance, fieldNames, options.group?.id ?? -1);
+    const announcement: Announcement = [local.id, name, local.methods, ...fieldNames];
     for (const link of this.#peers) this.#writer.postValue(link, REGISTER, 0, announcement, 'service');
     await this.#directory.complete(
       name,
       this.#peers.map((link) => link.peerId),
       this.#limits.serviceTimeoutMs,
     );
-    const sharded = new Sharded<T>(this, local);
+    const sharded = new Sharded<T>(this, local, options);
     this.#services[local.id] = sharded;
     return sharded;
   }
@@ -193,6 +209,28 @@ export class Mesh {
     const known = this.#directory.peerService(peerId, service);
     const index = known?.methods.indexOf(method) ?? -1;
     return known === undefined || index < 0 ? -1 : targetOf(known.id, index);
+  }
+
+  /**
+   * What is known of a service on a shard, without asking. For {@link Sharded}.
+   * @internal
+   */
+  load(shardId: number, service: LocalService): ShardLoad | undefined {
+    return shardId === this.shardId ? this.#ownLoadOf(service) : this.#peerLoad(this.link(shardId), service);
+  }
+
+  /**
+   * When a shard last told of itself with an answer of a service, how long its answers take, and how many calls
+   * wait or run there, together with those of this shard that it may not know of. For {@link Sharded}.
+   * @internal
+   */
+  cost(shardId: number, service: LocalService, maxAgeMs: number): number {
+    if (shardId === this.shardId)
+      return this.#costOf(this.#ownLoad.queueDepth, this.#ownLoad.latencyUs(service.id));
+    const { load, outstanding } = this.link(shardId);
+    const id = this.#directory.peerService(shardId, service.name)?.id ?? -1;
+    if (id < 0 || this.clocks.clock.nowMs - load.heardMs(id) > maxAgeMs) return outstanding;
+    return this.#costOf(load.queueDepth(id) + outstanding, load.latencyUs(id));
   }
 
   /**
@@ -246,6 +284,9 @@ export class Mesh {
    * @returns How many messages were handled.
    */
   poll(): number {
+    const nowMs = this.#turnClock.nowMs;
+    this.#caller.turnMs = nowMs;
+    this.#ownLoad.turn(nowMs);
     const peers = this.#peers;
     const count = peers.length;
     const { messagesPerPeer, messagesPerPoll } = this.#limits;
@@ -361,9 +402,10 @@ export class Mesh {
         link.roomMade();
         break;
       case REGISTER: {
-        const [id, name, methods] = this.#reader.open(link, slot).value() as [number, string, string[]];
+        const announcement = this.#reader.open(link, slot).value() as Announcement;
         this.#reader.done(link, slot);
-        this.#directory.announced(link.peerId, id, name, methods);
+        const [id, name, methods, ...fields] = announcement;
+        this.#directory.announced(link.peerId, name, { id, methods, fields });
         break;
       }
       case BYE:
@@ -400,6 +442,47 @@ export class Mesh {
     link.abandon(cause);
     this.#caller.abandon(link);
     this.#directory.peerGone(link.peerId, notSent(link, 'the start of a service'));
+  }
+
+  #costOf(waiting: number, latencyUs: number): number {
+    // Nothing is known but what waits: nearly idle.
+    return Number.isNaN(latencyUs) ? waiting : (waiting + 1) * Math.max(1, latencyUs);
+  }
+
+  #ownLoadOf({ id, fields }: LocalService): ShardLoad {
+    const { utilisation, queueDepth, freeFraction } = this.#ownLoad;
+    return {
+      utilisation,
+      serviceLatencyUs: this.#ownLoad.latencyUs(id),
+      queueDepth,
+      freeMemoryBytes: Math.round(freeFraction * this.#arenas[this.shardId].sizeBytes),
+      ageMs: 0,
+      fields: Object.fromEntries(
+        (fields?.names ?? []).map((name, field) => [name, fields?.value(field) ?? 0]),
+      ),
+    };
+  }
+
+  #peerLoad(link: Link, service: LocalService): ShardLoad | undefined {
+    const { load, peerId } = link;
+    const known = this.#directory.peerService(peerId, service.name);
+    if (known === undefined || load.heardMs(known.id) === Number.NEGATIVE_INFINITY) return undefined;
+    const { id } = known;
+    return {
+      utilisation: load.utilisation(id),
+      serviceLatencyUs: load.latencyUs(id),
+      queueDepth: load.queueDepth(id),
+      freeMemoryBytes: Math.round(load.freeFraction(id) * this.#arenas[peerId].sizeBytes),
+      ageMs: Math.max(0, this.clocks.clock.nowMs - load.heardMs(id)),
+      fields: Object.fromEntries(known.fields.map((name, field) => [name, load.field(id, field)])),
+    };
+  }
+
+  /** Calls that run here, and messages that wait. */
+  #queueDepth(): number {
+    let depth = this.#server.running;
+    for (const link of this.#peers) depth += link.consumer.available();
+    return depth;
   }
 
   #refuseToStart(name: string): void {

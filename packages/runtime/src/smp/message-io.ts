@@ -6,12 +6,7 @@ import type { MessageLimits } from './codec/limits.js';
 import type { Moved } from './codec/transfer.js';
 import type { Link } from './link.js';
 import { EVENT_BITS, FAR, FIELDS, MAX_ARGUMENTS, OPTIONS, offsetOf, PAYLOAD_BYTES_AT } from './message.js';
-
-/** Writes what a service tells besides its results. */
-export interface FieldWriter {
-  /** @returns Whether anything was written. */
-  write(encoder: Encoder, peerId: number): boolean;
-}
+import type { ServiceFields } from './service-fields.js';
 
 const NOTHING: readonly Moved[] = [];
 
@@ -87,12 +82,15 @@ export class MessageWriter {
     value: unknown,
     role: string,
     load: number,
-    fields: FieldWriter | undefined,
+    fields: ServiceFields | undefined,
   ): void {
     const encoder = this.#begin();
     encoder.write(value, role);
-    const flags = fields?.write(encoder, link.peerId) === true ? FIELDS : 0;
-    send(encoder, link, kind | flags, 1, callId, load, true);
+    if (fields?.write(encoder, link.peerId) !== true) send(encoder, link, kind, 1, callId, load, true);
+    else {
+      send(encoder, link, kind | FIELDS, 1, callId, load, true);
+      fields.sent(link.peerId);
+    }
   }
 
   /** Tells the other side something about a value that moved: see {@link Lender} and {@link Borrower}. */
@@ -171,12 +169,18 @@ export class MessageReader {
     return decoder;
   }
 
-  /** Lets go of what moves in a message that nobody wants, or that could not be read to its end. */
-  discard(link: Link, slot: number): void {
+  /**
+   * Lets go of what moves in a message that nobody wants, or that could not be read to its end.
+   *
+   * @returns Where its last value ended.
+   */
+  discard(link: Link, slot: number): Decoder {
     const head = this.#slots[slot];
     const count = (head >>> 16) + ((head & OPTIONS) === 0 ? 0 : 1);
     const moved = this.#decoder.reading ? this.#decoder.takeMoved() : undefined;
-    this.open(link, slot).discard(count, moved);
+    const decoder = this.open(link, slot);
+    decoder.discard(count, moved);
+    return decoder;
   }
 
   /** The value of a TO_LENDER or TO_HOLDER, undefined when there is none. What moved in it: {@link takeMoved}. */

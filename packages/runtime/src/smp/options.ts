@@ -33,6 +33,10 @@ export interface MeshOptions extends MeshLimits {
   readonly peerArenas: readonly Arena[];
   /** The time that deadlines are counted in, the same on all shards. @default CLOCK_MONOTONIC */
   readonly clock?: Clock;
+  /** The same time as of the begin of the turn in which `poll()` is called, if that is cheaper to read. @default `clock` */
+  readonly turnClock?: Clock;
+  /** How long this thread has had nothing to do, in milliseconds since any time. Without it utilisation is not known. */
+  readonly idleMs?: () => number;
   /** What timeouts of calls are armed on. @default the thread's timers */
   readonly timers?: Timers;
   /** Wakes a shard that sleeps; called once for each sleep. */

@@ -1,7 +1,9 @@
 import { SunstarError } from '../errors.js';
 import type { Arena, ShardMemory } from '../memory/index.js';
+import { DEFAULT_GROUP_ID } from '../scheduling/index.js';
 import type { Borrower, Holder, Lender, Moved } from './codec/transfer.js';
 import { dropMoved } from './codec/transfer.js';
+import { otherGroup, postTo } from './in-group.js';
 import type { Link } from './link.js';
 import { TO_HOLDER, TO_LENDER } from './message.js';
 import type { MessageWriter } from './message-io.js';
@@ -66,17 +68,27 @@ export class Peer implements Lender, Borrower {
 
   /** The peer tells something about a value of its own. */
   toHolder(token: number, event: number, number: number, value: unknown, moved: readonly Moved[]): void {
-    const holder = this.#holders.get(token);
-    // Both sides may let go at the same time.
-    if (holder === undefined) dropMoved(moved);
-    else holder.told(event, number, value, moved);
+    const groupId = otherGroup(this.#holders.get(token)?.groupId ?? DEFAULT_GROUP_ID);
+    const tell = (): void => {
+      const holder = this.#holders.get(token);
+      // Both sides may let go at the same time.
+      if (holder === undefined) dropMoved(moved);
+      else holder.told(event, number, value, moved);
+    };
+    if (groupId < 0) tell();
+    else postTo(groupId, { complete: tell });
   }
 
   /** The peer tells something about a value of this shard. */
   toLender(token: number, event: number, number: number, value: unknown, moved: readonly Moved[]): void {
-    const parcel = this.#link.loans.find(token);
-    if (parcel?.told === undefined) dropMoved(moved);
-    else parcel.told(event, number, value);
+    const groupId = otherGroup(this.#link.loans.find(token)?.groupId ?? DEFAULT_GROUP_ID);
+    const tell = (): void => {
+      const parcel = this.#link.loans.find(token);
+      if (parcel?.told === undefined) dropMoved(moved);
+      else parcel.told(event, number, value);
+    };
+    if (groupId < 0) tell();
+    else postTo(groupId, { complete: tell });
   }
 
   /** What the peer tells about a value of its own cannot be read. */
@@ -101,6 +113,11 @@ export class Peer implements Lender, Borrower {
     this.#holders.clear();
     if (holders.length === 0) return;
     const error = notSent(this.#link, 'the rest of what it was sending');
-    for (const holder of holders) holder.gone(error);
+    for (const holder of holders) {
+      const groupId = otherGroup(holder.groupId ?? DEFAULT_GROUP_ID);
+      // Behind what it was told before.
+      if (groupId < 0) holder.gone(error);
+      else postTo(groupId, { complete: () => holder.gone(error) });
+    }
   }
 }

@@ -30,6 +30,7 @@ export class PendingCalls {
   #generations: Int32Array = new Int32Array(0);
   #shards: Int32Array = new Int32Array(0);
   #targets: Int32Array = new Int32Array(0);
+  #groups: Int32Array = new Int32Array(0);
   #options: (PendingOptions | undefined)[] = [];
   #givenUp = 0;
   /** Free places, a stack. */
@@ -56,12 +57,13 @@ export class PendingCalls {
   }
 
   /** Adds a call; only when not `full`. @returns Its id, not negative. */
-  add(resolve: Resolve, shardId: number, target: number, options?: PendingOptions): number {
+  add(resolve: Resolve, shardId: number, target: number, groupId = 0, options?: PendingOptions): number {
     if (this.#freeCount === 0) this.#grow();
     const index = this.#free[--this.#freeCount];
     this.#resolvers[index] = resolve;
     this.#shards[index] = shardId;
     this.#targets[index] = target;
+    this.#groups[index] = groupId;
     if (options !== undefined) this.#options[index] = options;
     return index | (this.#generations[index] << INDEX_BITS);
   }
@@ -69,6 +71,11 @@ export class PendingCalls {
   /** The service and method of a waiting call. */
   target(callId: number): number {
     return this.#targets[callId & INDEX_MASK];
+  }
+
+  /** The scheduling group that made a waiting call. */
+  group(callId: number): number {
+    return this.#groups[callId & INDEX_MASK];
   }
 
   /** Gives a call up: its answer will be dropped. False when no such call waits for this shard. */
@@ -151,6 +158,7 @@ export class PendingCalls {
     this.#generations = widened(this.#generations, after);
     this.#shards = widened(this.#shards, after);
     this.#targets = widened(this.#targets, after);
+    this.#groups = widened(this.#groups, after);
     this.#free = widened(this.#free, after);
     for (let index = after - 1; index >= before; index--) this.#free[this.#freeCount++] = index;
     for (let index = before; index < after; index++) {

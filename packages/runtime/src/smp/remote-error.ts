@@ -1,4 +1,5 @@
 import { SunstarError } from '../errors.js';
+import { otherGroup, postTo } from './in-group.js';
 import type { Link } from './link.js';
 import type { Resolve } from './pending-calls.js';
 
@@ -14,13 +15,19 @@ export async function rejected(thrown: unknown): Promise<never> {
  * Rejects the promise of a call with an error that is made two turns later, in a promise chain that ends in
  * that promise. Only there does the engine know who awaits it: so the error's stack names the callers, and
  * a call that succeeds pays nothing for it.
+ *
+ * @param groupId - The scheduling group that waits.
  */
-export function rejectWith(resolve: Resolve, makeError: () => unknown): void {
-  resolve(
-    settled.then(pass).then(() => {
-      throw makeError();
-    }),
-  );
+export function rejectWith(resolve: Resolve, makeError: () => unknown, groupId = 0): void {
+  const reject = (start: Promise<void>): void =>
+    resolve(
+      start.then(pass).then(() => {
+        throw makeError();
+      }),
+    );
+  const other = otherGroup(groupId);
+  if (other < 0) reject(settled);
+  else postTo(other, { complete: () => reject(settled) });
 }
 
 /**
@@ -31,8 +38,14 @@ export function rejectWith(resolve: Resolve, makeError: () => unknown): void {
  *         at shard 1 (counters.increment)
  *         at async handle (file:///app/shard.js:31:19)
  */
-export function rejectRemotely(resolve: Resolve, thrown: unknown, shardId: number, method: string): void {
-  rejectWith(resolve, () => {
+export function rejectRemotely(
+  resolve: Resolve,
+  thrown: unknown,
+  shardId: number,
+  method: string,
+  groupId: number,
+): void {
+  const makeError = (): unknown => {
     if (thrown instanceof Error) {
       const here: { stack?: string } = {};
       Error.captureStackTrace(here);
@@ -50,7 +63,8 @@ export function rejectRemotely(resolve: Resolve, thrown: unknown, shardId: numbe
       });
     }
     return thrown;
-  });
+  };
+  rejectWith(resolve, makeError, groupId);
 }
 
 /** The error of a call that was sent and will not be answered. */

@@ -1,14 +1,18 @@
 import { inspect } from 'node:util';
 import { OutOfMemoryError, SunstarError } from '../errors.js';
+import { DEFAULT_GROUP_ID } from '../scheduling/index.js';
+import type { Task } from '../scheduling/task.js';
 import type { Clock } from '../sync/index.js';
 import type { Decoder } from './codec/decoder.js';
 import { dropMoved, type Moved, ofCall, transferTypeOf } from './codec/transfer.js';
 import { callable, type Directory } from './directory.js';
-import { type Begin, invoke } from './invoke.js';
+import { otherGroup, postTo } from './in-group.js';
+import { type Begin, invoke, invokeWith } from './invoke.js';
 import type { Link } from './link.js';
 import {
   CALL,
   FAILURE,
+  groupOf,
   methodOf,
   OPTIONS,
   OUT_OF_MEMORY,
@@ -18,11 +22,15 @@ import {
   withoutGroup,
 } from './message.js';
 import type { MessageReader, MessageWriter } from './message-io.js';
+import type { OwnLoad } from './own-load.js';
 import { ServedCall, swapCall } from './served-call.js';
 import { isStream, StreamSource } from './stream-source.js';
 
 /** How many answers are kept to be used again. */
 const IDLE_MAX = 1024;
+
+/** Stands for the result of a call that runs in a later turn. */
+const LATER: unique symbol = Symbol('later');
 
 /** Runs the calls of other shards on this shard's services and answers them. */
 export class Server implements Begin {
@@ -35,13 +43,21 @@ export class Server implements Begin {
   readonly #short = new Int32Array(PAYLOAD_WORDS_AT + 4);
   readonly #shortFloats = new Float64Array(this.#short.buffer, PAYLOAD_WORDS_AT * 4, 2);
   readonly #clock: Clock;
+  readonly #load: OwnLoad;
   #served = 0;
   #running = 0;
   /** What belongs to the call whose method begins. */
   #moved: readonly Moved[] | undefined;
 
-  constructor(writer: MessageWriter, reader: MessageReader, directory: Directory, clock: Clock) {
+  constructor(
+    writer: MessageWriter,
+    reader: MessageReader,
+    directory: Directory,
+    clock: Clock,
+    load: OwnLoad,
+  ) {
     this.#clock = clock;
+    this.#load = load;
     this.#writer = writer;
     this.#reader = reader;
     this.#directory = directory;
@@ -63,18 +79,33 @@ export class Server implements Begin {
     const { slots } = reader;
     const head = slots[slot];
     const callId = slots[slot + 1];
-    const target = withoutGroup(slots[slot + 2]);
+    const word = slots[slot + 2];
+    const target = withoutGroup(word);
+    const service = this.#directory.local[serviceOf(target)];
+    const groupId = service.groupId < 0 ? groupOf(word) : service.groupId;
+    const other = groupId === DEFAULT_GROUP_ID ? -1 : otherGroup(groupId);
     const outerMoved = this.#moved;
     const outerCall = swapCall(link.plainCall);
+    const beganMs = this.#load.begin();
     this.#served++;
     this.#moved = undefined;
     let result: unknown;
     let failed = false;
     try {
       const decoder = reader.open(link, slot);
-      if ((head & OPTIONS) !== 0) this.#open(decoder.value() as ServedCall, target);
-      const service = this.#directory.local[serviceOf(target)];
-      result = invoke(callable(service), service.methods[methodOf(target)], decoder, head >>> 16, this);
+      const call = (head & OPTIONS) === 0 ? undefined : this.#open(decoder.value() as ServedCall);
+      const count = head >>> 16;
+      if (other >= 0) {
+        const args: unknown[] = [];
+        for (let index = 0; index < count; index++) args.push(decoder.value());
+        this.begin(decoder);
+        this.#running++;
+        postTo(other, new GroupedCall(this, link, kind, callId, target, args, call, this.#moved));
+        result = LATER;
+      } else {
+        if (call !== undefined) this.#refuseExpired(call, target);
+        result = invoke(callable(service), service.methods[methodOf(target)], decoder, count, this);
+      }
     } catch (error) {
       if (reader.reading) reader.discard(link, slot);
       failed = true;
@@ -84,18 +115,27 @@ export class Server implements Begin {
     swapCall(outerCall);
     const moved = this.#moved;
     this.#moved = outerMoved;
-    if (!failed) {
-      try {
-        if (isThenable(result)) {
-          this.#await(result, link, kind, callId, target, moved);
-          return;
-        }
-      } catch (error) {
-        failed = true;
-        result = error;
-      }
+    if (result !== LATER) this.#returned(link, kind, callId, target, failed, result, moved, beganMs);
+  }
+
+  /** Runs a call in the group that it belongs to. For {@link GroupedCall}. */
+  run(grouped: GroupedCall): void {
+    const { link, kind, callId, target, args, call, moved } = grouped;
+    this.#running--;
+    const service = this.#directory.local[serviceOf(target)];
+    const outerCall = swapCall(call ?? link.plainCall);
+    const beganMs = this.#load.begin();
+    let result: unknown;
+    let failed = false;
+    try {
+      if (call !== undefined) this.#refuseExpired(call, target);
+      result = invokeWith(callable(service), service.methods[methodOf(target)], args);
+    } catch (error) {
+      failed = true;
+      result = error;
     }
-    this.#finish(link, kind, callId, target, failed, result, moved);
+    swapCall(outerCall);
+    this.#returned(link, kind, callId, target, failed, result, moved, beganMs);
   }
 
   /** The arguments of a call were read, its method begins. For {@link invoke}. */
@@ -120,23 +160,52 @@ export class Server implements Begin {
 
   /** Answers a call whose promise has settled. For {@link PendingAnswer}. */
   settled(answer: PendingAnswer, failed: boolean, value: unknown): void {
-    const { link, kind, callId, target, moved } = answer;
+    const { link, kind, callId, target, moved, beganMs } = answer;
     answer.link = undefined;
     answer.moved = undefined;
     if (this.#idle.length < IDLE_MAX) this.#idle.push(answer);
     this.#running--;
-    if (link !== undefined) this.#finish(link, kind, callId, target, failed, value, moved);
+    if (link !== undefined) this.#finish(link, kind, callId, target, failed, value, moved, beganMs);
   }
 
-  #open(call: ServedCall, target: number): void {
+  #open(call: ServedCall): ServedCall {
     call.clock = this.#clock;
     swapCall(call);
+    return call;
+  }
+
+  #refuseExpired(call: ServedCall, target: number): void {
     if (!call.expired) return;
     const service = this.#directory.local[serviceOf(target)];
     throw new SunstarError(
       'SUNSTAR_CALL_TIMEOUT',
       `The time of the call of ${service.name}.${service.methods[methodOf(target)]}() was over before it began.`,
     );
+  }
+
+  /** A method has returned or thrown. */
+  #returned(
+    link: Link,
+    kind: number,
+    callId: number,
+    target: number,
+    failed: boolean,
+    result: unknown,
+    moved: readonly Moved[] | undefined,
+    beganMs: number,
+  ): void {
+    if (!failed) {
+      try {
+        if (isThenable(result)) {
+          this.#await(result, link, kind, callId, target, moved, beganMs);
+          return;
+        }
+      } catch (error) {
+        failed = true;
+        result = error;
+      }
+    }
+    this.#finish(link, kind, callId, target, failed, result, moved, beganMs);
   }
 
   #finish(
@@ -147,7 +216,9 @@ export class Server implements Begin {
     failed: boolean,
     value: unknown,
     moved: readonly Moved[] | undefined,
+    beganMs: number,
   ): void {
+    if (beganMs >= 0) this.#load.ended(serviceOf(target), beganMs);
     if (!failed && isStream(value)) {
       // What belongs to the call lives as long as the stream.
       value = new StreamSource(value, moved, windowOf(moved));
@@ -156,8 +227,8 @@ export class Server implements Begin {
     if (kind !== CALL) {
       if (failed) this.uncaught(target, link.peerId, value);
       else dropResult(value);
-    } else if (failed) this.#fail(link, callId, value);
-    else this.#reply(link, callId, value);
+    } else if (failed) this.#fail(link, callId, target, value);
+    else this.#reply(link, callId, target, value);
   }
 
   #await(
@@ -167,6 +238,7 @@ export class Server implements Begin {
     callId: number,
     target: number,
     moved: readonly Moved[] | undefined,
+    beganMs: number,
   ): void {
     const answer = this.#idle.pop() ?? new PendingAnswer(this);
     answer.link = link;
@@ -174,36 +246,40 @@ export class Server implements Begin {
     answer.callId = callId;
     answer.target = target;
     answer.moved = moved;
+    answer.beganMs = beganMs;
     this.#running++;
     // A foreign thenable might settle twice or throw; a promise does neither.
     void Promise.resolve(result).then(answer.onFulfilled, answer.onRejected);
   }
 
-  #reply(link: Link, callId: number, value: unknown): void {
+  #reply(link: Link, callId: number, target: number, value: unknown): void {
     if (link.stopped) {
       dropResult(value);
       return;
     }
     try {
-      this.#writer.postValue(link, REPLY, callId, value, 'result');
+      const serviceId = serviceOf(target);
+      const { fields } = this.#directory.local[serviceId];
+      this.#writer.postAnswer(link, REPLY, callId, value, 'result', this.#load.word(serviceId), fields);
     } catch (error) {
       dropResult(value);
-      this.#fail(link, callId, error);
+      this.#fail(link, callId, target, error);
     }
   }
 
-  #fail(link: Link, callId: number, thrown: unknown): void {
+  #fail(link: Link, callId: number, target: number, thrown: unknown): void {
     if (link.stopped) return;
+    const load = this.#load.word(serviceOf(target));
     try {
-      this.#writer.postValue(link, FAILURE, callId, thrown, 'error');
+      this.#writer.postAnswer(link, FAILURE, callId, thrown, 'error', load, undefined);
     } catch (error) {
-      if (error instanceof OutOfMemoryError) this.#failWithoutMemory(link, callId, error);
-      else this.#failSafely(link, callId, thrown, error);
+      if (error instanceof OutOfMemoryError) this.#failWithoutMemory(link, callId, load, error);
+      else this.#failSafely(link, callId, load, thrown, error);
     }
   }
 
   /** What was thrown cannot be sent, or a getter of it threw: says at least that. */
-  #failSafely(link: Link, callId: number, thrown: unknown, cause: unknown): void {
+  #failSafely(link: Link, callId: number, load: number, thrown: unknown, cause: unknown): void {
     if (link.stopped) return;
     const because = cause instanceof SunstarError ? cause.message : 'reading it failed.';
     const error = new SunstarError(
@@ -211,16 +287,17 @@ export class Server implements Begin {
       `The call threw ${shortText(thrown)}, which could not be sent: ${because}`,
     );
     try {
-      this.#writer.postValue(link, FAILURE, callId, error, 'error');
+      this.#writer.postAnswer(link, FAILURE, callId, error, 'error', load, undefined);
     } catch (second) {
       if (!(second instanceof OutOfMemoryError)) throw second;
-      this.#failWithoutMemory(link, callId, second);
+      this.#failWithoutMemory(link, callId, load, second);
     }
   }
 
-  #failWithoutMemory(link: Link, callId: number, error: OutOfMemoryError): void {
+  #failWithoutMemory(link: Link, callId: number, load: number, error: OutOfMemoryError): void {
     this.#short[0] = OUT_OF_MEMORY;
     this.#short[1] = callId;
+    this.#short[2] = load;
     this.#shortFloats[0] = error.requestedBytes;
     this.#shortFloats[1] = error.freeBytes;
     link.send(this.#short, this.#short.length, -1, true);
@@ -234,12 +311,49 @@ class PendingAnswer {
   callId = 0;
   target = 0;
   moved: readonly Moved[] | undefined;
+  beganMs = 0.5;
   readonly onFulfilled: (value: unknown) => void;
   readonly onRejected: (error: unknown) => void;
 
   constructor(server: Server) {
     this.onFulfilled = (value) => server.settled(this, false, value);
     this.onRejected = (error) => server.settled(this, true, error);
+  }
+}
+
+/** A call that waits for a turn of its scheduling group. */
+class GroupedCall implements Task {
+  readonly #server: Server;
+  readonly link: Link;
+  readonly kind: number;
+  readonly callId: number;
+  readonly target: number;
+  readonly args: readonly unknown[];
+  readonly call: ServedCall | undefined;
+  readonly moved: readonly Moved[] | undefined;
+
+  constructor(
+    server: Server,
+    link: Link,
+    kind: number,
+    callId: number,
+    target: number,
+    args: readonly unknown[],
+    call: ServedCall | undefined,
+    moved: readonly Moved[] | undefined,
+  ) {
+    this.#server = server;
+    this.link = link;
+    this.kind = kind;
+    this.callId = callId;
+    this.target = target;
+    this.args = args;
+    this.call = call;
+    this.moved = moved;
+  }
+
+  complete(): void {
+    this.#server.run(this);
   }
 }
 

@@ -1,8 +1,10 @@
 import { SunstarError } from '../errors.js';
 import { type CallOptions, checkCallOptions } from './call-options.js';
 import type { LocalService } from './directory.js';
+import type { ShardLoad } from './load-table.js';
 import { callLocally, LocalCall } from './local-call.js';
 import type { Mesh } from './mesh.js';
+import type { ServiceOptions } from './service-options.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: only `any` matches the parameters of every method.
 type AnyMethod = (...args: any[]) => unknown;
@@ -28,6 +30,19 @@ export type RemoteAll<T> = {
 /** A service on one shard, one way: nothing comes back. */
 export type OneWay<T> = { readonly [K in MethodName<T>]: (...args: Arguments<T[K]>) => void };
 
+/** Options of {@link Sharded.pickShard}. */
+export interface PickOptions {
+  /** The shards to choose from. @default all */
+  readonly candidates?: readonly number[];
+  /** How old what is known of a shard may be, in milliseconds. @default 1,000 */
+  readonly maxAgeMs?: number;
+  /** Numbers from 0 to below 1. @default Math.random */
+  readonly random?: () => number;
+}
+
+/** How long {@link CallOptions.refuseUnmeetable} believes what a shard has told. */
+const BELIEVED_MS = 1000;
+
 type Method<R> = (...args: unknown[]) => R;
 type Methods<R> = Record<string, Method<R>>;
 
@@ -48,8 +63,12 @@ export class Sharded<T extends object> {
   readonly onAll: RemoteAll<T>;
   /** Calls every shard but this one. */
   readonly onOthers: RemoteAll<T>;
+  readonly #mesh: Mesh;
+  readonly #service: LocalService;
   readonly #remotes: Remote<T>[] = [];
   readonly #oneWays: OneWay<T>[] = [];
+  readonly #defaults: CallOptions | undefined;
+  readonly #all: readonly number[];
   /** The service on one shard with options. */
   readonly #Limited: new (
     shardId: number,
@@ -58,7 +77,11 @@ export class Sharded<T extends object> {
   #stopped: Promise<void> | undefined;
 
   /** For the mesh: `Mesh.sharded()` makes one when every shard has its instance. */
-  constructor(mesh: Mesh, service: LocalService) {
+  constructor(mesh: Mesh, service: LocalService, options: ServiceOptions) {
+    const defaults = defaultsOf(options);
+    this.#defaults = defaults;
+    this.#mesh = mesh;
+    this.#service = service;
     this.name = service.name;
     this.local = service.instance as T;
     const { methods } = service;
@@ -66,7 +89,7 @@ export class Sharded<T extends object> {
       const own = shardId === mesh.shardId;
       this.#remotes.push(
         tableOf(methods, (name) =>
-          own ? localCall(service, name) : remoteCall(mesh, shardId, service, name),
+          own ? localCall(service, name) : remoteCall(mesh, shardId, service, name, defaults),
         ),
       );
       this.#oneWays.push(
@@ -76,6 +99,7 @@ export class Sharded<T extends object> {
       );
     }
     this.#Limited = limited(mesh, service);
+    this.#all = this.#remotes.map((_, shardId) => shardId);
     const remotes = this.#remotes as unknown as Methods<Promise<unknown>>[];
     this.onAll = tableOf(methods, (name) => fanOut(remotes, name));
     const others = remotes.filter((_, shardId) => shardId !== mesh.shardId);
@@ -97,8 +121,9 @@ export class Sharded<T extends object> {
   on(shardId: number, options?: CallOptions): Remote<T> {
     const remote = this.#remotes[shardId] ?? this.#noSuchShard(shardId);
     if (options === undefined) return remote;
-    checkCallOptions(options);
-    return new this.#Limited(shardId, options) as unknown as Remote<T>;
+    const full = this.#defaults === undefined ? options : { ...this.#defaults, ...options };
+    checkCallOptions(full);
+    return new this.#Limited(shardId, full) as unknown as Remote<T>;
   }
 
   /**
@@ -149,6 +174,42 @@ export class Sharded<T extends object> {
       (accumulated, value, shardId) => reduce(accumulated, value as never, shardId),
       initial,
     );
+  }
+
+  /**
+   * What is known of the service on a shard: what came with its last answers to this shard. Sends nothing;
+   * undefined when none has come yet. For the own shard it is the state now.
+   *
+   * @throws SunstarError `SUNSTAR_NO_SUCH_SHARD`
+   */
+  load(shardId: number): ShardLoad | undefined {
+    if (this.#remotes[shardId] === undefined) this.#noSuchShard(shardId);
+    return this.#mesh.load(shardId, this.#service);
+  }
+
+  /**
+   * The better one of two shards that are picked at random, for work that any shard can do: the one where fewer
+   * calls wait and run, times how long they take. What is known of a shard counts for `maxAgeMs`; one of which
+   * nothing is known counts as idle, but for what this shard has asked of it. Sends nothing.
+   *
+   * The idea is Mitzenmacher's: two choices avoid the longest queues almost as well as looking at all, and
+   * unlike the best of all they do not send every shard's work to the same place.
+   *
+   * @throws SunstarError `SUNSTAR_NO_SUCH_SHARD`, `SUNSTAR_INVALID_OPTION`
+   */
+  pickShard(options: PickOptions = {}): number {
+    const { candidates = this.#all, maxAgeMs = 1000, random = Math.random } = options;
+    const { length } = candidates;
+    if (length === 0)
+      throw new SunstarError('SUNSTAR_INVALID_OPTION', 'There is no candidate to pick a shard from.');
+    for (const shardId of candidates) if (this.#remotes[shardId] === undefined) this.#noSuchShard(shardId);
+    if (length === 1) return candidates[0];
+    const first = Math.floor(random() * length);
+    const other = Math.floor(random() * (length - 1));
+    const left = candidates[first];
+    const right = candidates[other < first ? other : other + 1];
+    const leftCost = this.#mesh.cost(left, this.#service, maxAgeMs);
+    return this.#mesh.cost(right, this.#service, maxAgeMs) < leftCost ? right : left;
   }
 
   /** Runs the `stop()` method of this shard's instance if it has one, once. Other shards are not touched. */
@@ -202,6 +263,8 @@ function limited(mesh: Mesh, service: LocalService): new (shardId: number, optio
       }
       const target = mesh.target(shardId, service.name, name);
       if (target < 0) return Promise.reject(noSuchMethod(shardId, service, name));
+      const refusal = unmeetable(mesh, shardId, service, limits.#options);
+      if (refusal !== undefined) return Promise.reject(refusal);
       return mesh.callWith(mesh.link(shardId), target, args, limits.#options);
     }
   }
@@ -220,10 +283,12 @@ function remoteCall(
   shardId: number,
   service: LocalService,
   name: string,
+  defaults: CallOptions | undefined,
 ): Method<Promise<unknown>> {
   const target = mesh.target(shardId, service.name, name);
   if (target < 0) return () => Promise.reject(noSuchMethod(shardId, service, name));
   const link = mesh.link(shardId);
+  if (defaults !== undefined) return (...args) => mesh.callWith(link, target, args, defaults);
   return (...args) => mesh.call(link, target, args);
 }
 
@@ -261,5 +326,33 @@ function noSuchMethod(shardId: number, service: LocalService, name: string): Sun
   return new SunstarError(
     'SUNSTAR_NO_SUCH_METHOD',
     `Service '${service.name}' has no method ${name} on shard ${shardId}. Start the same class on every shard.`,
+  );
+}
+
+/** What the calls of a service have for options unless they say otherwise. */
+function defaultsOf({ serviceGroup, timeoutMs }: ServiceOptions): CallOptions | undefined {
+  if (serviceGroup === undefined && timeoutMs === undefined) return undefined;
+  return {
+    ...(serviceGroup === undefined ? {} : { serviceGroup }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  };
+}
+
+/** Why a call will not be answered in time, as far as is known and was asked for. */
+function unmeetable(
+  mesh: Mesh,
+  shardId: number,
+  service: LocalService,
+  { refuseUnmeetable, timeoutMs = Number.POSITIVE_INFINITY }: CallOptions,
+): SunstarError | undefined {
+  if (refuseUnmeetable !== true) return undefined;
+  const load = mesh.load(shardId, service);
+  if (load === undefined || load.ageMs > BELIEVED_MS || !(load.serviceLatencyUs > timeoutMs * 1000))
+    return undefined;
+  return new SunstarError(
+    'SUNSTAR_DEADLINE_UNMEETABLE',
+    `Service '${service.name}' on shard ${shardId} took ${(load.serviceLatencyUs / 1000).toPrecision(3)} ms for a call ` +
+      `${Math.round(load.ageMs)} ms ago, and this one has ${timeoutMs} ms. Ask another shard (pickShard), later, ` +
+      'or give it more time.',
   );
 }

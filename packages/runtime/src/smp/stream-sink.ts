@@ -1,4 +1,5 @@
 import { SunstarError } from '../errors.js';
+import { currentGroupId } from '../scheduling/index.js';
 import { dropMoved, type Holder, type Lender, type Moved } from './codec/transfer.js';
 import { rejectRemotely, rejectWith } from './remote-error.js';
 import { END, ITEM, PULL, RETURN, THROW } from './stream-events.js';
@@ -18,6 +19,8 @@ const DONE: Step = { done: true, value: undefined };
  * asked for what has not arrived. See stream-events.ts.
  */
 export class StreamSink implements Holder {
+  /** The scheduling group that consumes it. */
+  groupId: number = currentGroupId();
   readonly #lender: Lender;
   readonly #token: number;
   readonly #window: number;
@@ -51,6 +54,7 @@ export class StreamSink implements Holder {
   }
 
   next(): Promise<Step> {
+    this.groupId = currentGroupId();
     const item = this.#shift();
     if (item !== undefined) {
       this.#pull();
@@ -108,7 +112,10 @@ export class StreamSink implements Holder {
     if (event === END) this.#ended(value);
     else if (number === 0)
       this.#failed((settle) => rejectWith(asResolve(settle), () => withoutMemory(shardId)));
-    else this.#failed((settle) => rejectRemotely(asResolve(settle), value, shardId, 'async iterable'));
+    else
+      this.#failed((settle) =>
+        rejectRemotely(asResolve(settle), value, shardId, 'async iterable', currentGroupId()),
+      );
   }
 
   gone(error: SunstarError): void {

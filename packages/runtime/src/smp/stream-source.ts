@@ -1,4 +1,5 @@
 import { SunstarError } from '../errors.js';
+import { currentGroupId } from '../scheduling/index.js';
 import { type Borrower, dropMoved, type Moved, type Parcel, transferTypeOf } from './codec/transfer.js';
 import { DEFAULT_WINDOW, END, FAIL, ITEM, PULL, RETURN, THROW } from './stream-events.js';
 
@@ -17,6 +18,8 @@ export function isStream(value: unknown): value is AsyncIterable<unknown> {
  */
 export class StreamSource implements Parcel {
   readonly numbers: readonly number[];
+  /** The scheduling group in which its elements are produced. */
+  readonly groupId: number = currentGroupId();
   readonly #iterable: AsyncIterable<unknown>;
   /** Let go of when the stream is over: what belongs to the call that it is the result of. */
   #moved: readonly Moved[] | undefined;

@@ -11,6 +11,8 @@ export interface Parcel {
   sent(borrower: Borrower, token: number): void;
   /** Nobody reads the memory any more: the message was not sent, or the receiver has let go, or is gone. Must not throw. */
   release(): void;
+  /** The scheduling group in which {@link told} runs. @default that of the messages */
+  readonly groupId?: number;
   /** The receiver tells something with {@link Lender.tellLender}. Must not throw. */
   told?(event: number, number: number, value: unknown): void;
   /** This shard ends its calls: nothing more can be told to the receiver, which may still read the memory. */
@@ -30,6 +32,8 @@ export interface Borrower {
 
 /** Told to whoever holds a value of another shard. Must not throw. */
 export interface Holder {
+  /** The scheduling group in which it is told. @default that of the messages */
+  readonly groupId?: number;
   /** The sender tells something with {@link Borrower.tellHolder}. */
   told(event: number, number: number, value: unknown, moved: readonly Moved[]): void;
   /** The sender answers no more; nothing more will be told. */
