@@ -26,6 +26,8 @@ class Node {
   /** Those of its children that have work. */
   readonly active: Node[] = [];
   isActive = false;
+  /** As they were when `virtualMs` was last looked at. */
+  shares: number;
   virtualMs = 0;
   /** The least virtual time of its active children, never going back. */
   floorMs = 0;
@@ -34,8 +36,17 @@ class Node {
 
   constructor(holder: Shareholder, parent: Node | null, groupId: number) {
     this.holder = holder;
+    this.shares = holder.shares;
     this.parent = parent;
     this.groupId = groupId;
+  }
+
+  /** When shares change, what it is ahead stays the same in time that it ran, not in virtual time. */
+  weigh(floorMs: number): void {
+    const { shares } = this.holder;
+    if (shares === this.shares) return;
+    this.virtualMs = floorMs + ((this.virtualMs - floorMs) * this.shares) / shares;
+    this.shares = shares;
   }
 }
 
@@ -79,6 +90,7 @@ export class FairTree {
     if (leaf.isActive) return;
     for (let node = leaf; node.parent !== null && !node.isActive; node = node.parent) {
       node.isActive = true;
+      node.weigh(node.parent.floorMs);
       if (node.virtualMs < node.parent.floorMs) node.virtualMs = node.parent.floorMs;
       node.parent.active.push(node);
     }
@@ -109,7 +121,8 @@ export class FairTree {
   /** The group has run for some time; it need not have work any more. */
   charge(groupId: number, ranMs: number): void {
     for (let node = this.#leaves[groupId] as Node; node.parent !== null; node = node.parent) {
-      node.virtualMs += ranMs / node.holder.shares;
+      node.weigh(node.parent.floorMs);
+      node.virtualMs += ranMs / node.shares;
     }
   }
 
@@ -139,13 +152,17 @@ export class FairTree {
   #best(parent: Node): Node {
     const { active } = parent;
     let least = active[0];
-    for (let i = 1; i < active.length; i++) if (active[i].virtualMs < least.virtualMs) least = active[i];
+    for (let i = 0; i < active.length; i++) {
+      const node = active[i];
+      node.weigh(parent.floorMs);
+      if (node.virtualMs < least.virtualMs) least = node;
+    }
     if (least.virtualMs > parent.floorMs) parent.floorMs = least.virtualMs;
     if (parent.urgent === 0 || least.urgent > 0) return least;
     let best = least;
     for (let i = 0; i < active.length; i++) {
       const node = active[i];
-      if (node.urgent === 0 || node.virtualMs - least.virtualMs > this.burstMs / node.holder.shares) continue;
+      if (node.urgent === 0 || node.virtualMs - least.virtualMs > this.burstMs / node.shares) continue;
       if (best.urgent === 0 || node.virtualMs < best.virtualMs) best = node;
     }
     return best;
