@@ -154,6 +154,7 @@ describe('groups', () => {
   it('a timer that is due can still be cancelled and armed anew', async () => {
     const [, service, background] = makeGroups(shard);
     let runs = 0;
+    let rearmed: Promise<void> | undefined;
     const timer = new Timer(() => runs++);
     const other = new Timer(() => {
       // Due before, and found so in the same look at the clock: the first one waits for a turn of its group.
@@ -163,12 +164,13 @@ describe('groups', () => {
         false,
         false,
       ]);
-      void background.run(() => threadTimers.arm(timer, 1));
+      rearmed = background.run(() => threadTimers.arm(timer, 1));
     });
     await service.run(() => threadTimers.arm(timer, 50));
     threadTimers.arm(other, 50);
     for (const endMs = performance.now() + 60; performance.now() < endMs; );
     while (other.isArmed) await sleep(1);
+    await rearmed;
     while (timer.isArmed) await sleep(1);
     expect(runs).toBe(1);
   });
