@@ -30,6 +30,8 @@ import { operate, operateWithSignal } from './operate.js';
 import { type RangeTarget, readRange } from './range-read.js';
 import { writeRange } from './range-write.js';
 import { RingTimer } from './ring-timer.js';
+import type { ScatterBatch, ScatterOptions } from './scatter/scatter-batch.js';
+import { writeScattered } from './scatter/write-scattered.js';
 import { truncateByRing } from './truncate.js';
 
 /** RWF_DSYNC in `rw_flags`. */
@@ -178,13 +180,23 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
    * @returns The bytes written, which are all.
    */
   async write(position: number, data: Uint8Array | IOBuf, options?: FileIoOptions): Promise<number> {
-    const length = data instanceof Uint8Array ? data.length : data.sizeBytes;
-    checkOffset('The position', position);
-    this.#checkMultiple('position', position, this.offsetAlignmentBytes);
-    this.#checkMultiple('size of the data', length, this.offsetAlignmentBytes);
+    const length = this.#checkWrite(position, data);
     while (this.#mustWait()) await this.#operations.waitForRoom(options?.signal);
     this.#admit(options, true, length);
-    return length === 0 ? 0 : writeRange(this.#range, position, data, options?.signal);
+    return length === 0 ? 0 : writeRange(this.#range, position, data, options);
+  }
+
+  /**
+   * Like {@link write}, page by page: all pages are given to the device at once, are done in any order, and each
+   * can be awaited and fails by itself.
+   *
+   * @throws SunstarError when the arguments are wrong, or too many operations wait.
+   */
+  writeScattered(position: number, data: Uint8Array | IOBuf, options: ScatterOptions = {}): ScatterBatch {
+    const length = this.#checkWrite(position, data);
+    if (this.#mustWait()) throw fileBusyError(this.path, this.#operations.queued);
+    this.#admit(options, true, length);
+    return writeScattered(this.#range, position, data, options);
   }
 
   /** Writes from arena memory of the caller, who keeps it until the promise settles. All is aligned. */
@@ -377,6 +389,14 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   #admit(options: FileIoOptions | undefined, isWrite: boolean, sizeBytes: number): void {
     if (options === undefined) return;
     admitIo(options, this.#queue, this.path, isWrite, sizeBytes, this.#operations.roundsAhead);
+  }
+
+  #checkWrite(position: number, data: Uint8Array | IOBuf): number {
+    const length = data instanceof Uint8Array ? data.length : data.sizeBytes;
+    checkOffset('The position', position);
+    this.#checkMultiple('position', position, this.offsetAlignmentBytes);
+    this.#checkMultiple('size of the data', length, this.offsetAlignmentBytes);
+    return length;
   }
 
   #checkMultiple(what: string, value: number, alignmentBytes: number): void {

@@ -25,3 +25,5 @@ export type { FileIoOptions, FileReadOptions, ReadMemory } from './io-options.js
 export { SegmentRecycler, type SegmentRecyclerOptions, type TakenSegment } from './log/segment-recycler.js';
 export { DirectoryStorage, type SegmentStorage } from './log/segment-storage.js';
 export type { DmaFileOptions, OpenFlags, OpenMode } from './open-options.js';
+export { ScatterBatch, type ScatterOptions } from './scatter/scatter-batch.js';
+export { ScatterError } from './scatter/scatter-error.js';

@@ -95,8 +95,26 @@ class BytesSource implements Source {
   release(): void {}
 }
 
+/** How a range is written where the defaults do not do. */
+export interface RangeWriteOptions {
+  readonly signal?: AbortSignal;
+  /** Bytes of one write at most, a multiple of the alignment. @defaultValue 131072 */
+  readonly maxWriteBytes?: number;
+  /** Is told of every write. Then one that failed does not keep the others from being made. */
+  readonly observer?: RangeWriteObserver;
+}
+
+/** Learns what became of each part of a range. */
+export interface RangeWriteObserver {
+  /** Bytes from an offset within the data were written, or not. */
+  settled(offset: number, length: number, error: Error | null): void;
+}
+
 /** One write in flight, with the memory that it borrowed. */
 class Step implements Completion {
+  /** Where it is in the data. */
+  offset = 0;
+  length = 0;
   /** Copy of bytes that could not be written from where they are, or −1. */
   bounce = -1;
   /** The scatter list, or −1. */
@@ -123,6 +141,8 @@ class RangeWrite {
   readonly #target: RangeTarget;
   readonly #source: Source;
   readonly #signal: AbortSignal | undefined;
+  readonly #observer: RangeWriteObserver | undefined;
+  readonly #maxWriteBytes: number;
   readonly #resolve: (written: number) => void;
   readonly #reject: (error: Error) => void;
   readonly #steps: Step[] = [];
@@ -139,11 +159,14 @@ class RangeWrite {
     target: RangeTarget,
     position: number,
     source: Source,
-    signal: AbortSignal | undefined,
+    options: RangeWriteOptions,
     resolve: (written: number) => void,
     reject: (error: Error) => void,
   ) {
+    const { signal, observer, maxWriteBytes = FRAGMENT_SIZE_BYTES_MAX } = options;
     this.#signal = signal;
+    this.#observer = observer;
+    this.#maxWriteBytes = maxWriteBytes;
     this.#started = signal === undefined ? null : new Set();
     this.#target = target;
     this.#position = position;
@@ -157,14 +180,23 @@ class RangeWrite {
 
   /** The signal's event. */
   handleEvent(): void {
-    if (this.#left > 0) this.#error ??= abortedError('write', this.#target.path, this.#signal);
+    if (this.#left > 0) this.#abandon(abortedError('write', this.#target.path, this.#signal));
     for (const step of this.#started ?? []) {
       if (step.ticket !== null) this.#target.operations.cancel(step.ticket, step);
     }
   }
 
+  /** What was not asked for yet is not written any more. */
+  #abandon(error: Error): void {
+    this.#error ??= error;
+    const offset = this.#source.sizeBytes - this.#left;
+    const length = this.#left;
+    this.#left = 0;
+    this.#observer?.settled(offset, length, error);
+  }
+
   #pump(): void {
-    while (this.#error === null && this.#left > 0 && this.#inFlight < this.#target.depth) {
+    while (this.#left > 0 && this.#inFlight < this.#target.depth) {
       if (!this.#issue()) break;
     }
     if (this.#inFlight > 0) return;
@@ -184,12 +216,16 @@ class RangeWrite {
     step.ticket = null;
     this.#started?.delete(step);
     this.#steps.push(step);
+    let error: Error | null = null;
     if (result < 0) {
-      this.#error ??=
+      error =
         result === -ERRNO.ECANCELED && this.#signal?.aborted === true
           ? abortedError('write', path, this.#signal)
           : systemError('write', result, path);
+      this.#error ??= error;
     }
+    if (this.#observer !== undefined) this.#observer.settled(step.offset, step.length, error);
+    else if (error !== null) this.#left = 0;
     this.#pump();
   }
 
@@ -204,7 +240,7 @@ class RangeWrite {
       this.#steps.push(step);
       // Writes in flight give memory back; without any, this is final.
       if (error instanceof OutOfMemoryError && this.#inFlight > 0) return false;
-      this.#error = error instanceof Error ? error : new Error(String(error));
+      this.#abandon(error instanceof Error ? error : new Error(String(error)));
       return false;
     }
   }
@@ -221,13 +257,13 @@ class RangeWrite {
 
   #issueDirect(step: Step): void {
     // The list is complete before the first byte counts as written: allocating may fail.
-    if (this.#source.length() < this.#left) {
+    if (this.#source.length() < Math.min(this.#left, this.#maxWriteBytes)) {
       step.iovecs = this.#target.memory.allocate(MAX_IOVECS * IOVEC_SIZE_BYTES);
     }
     this.#offsets.length = 0;
     this.#lengths.length = 0;
     let total = 0;
-    let room = FRAGMENT_SIZE_BYTES_MAX;
+    let room = this.#maxWriteBytes;
     const maxPieces = step.iovecs < 0 ? 1 : MAX_IOVECS;
     while (room > 0 && this.#offsets.length < maxPieces) {
       const count = Math.min(this.#directBytes(), room);
@@ -240,16 +276,24 @@ class RangeWrite {
       this.#source.advance(count);
     }
     const { operations } = this.#target;
-    const position = this.#position;
-    this.#position += total;
-    this.#inFlight++;
-    this.#started?.add(step);
+    const position = this.#begin(step, total);
     if (this.#offsets.length === 1) {
       step.ticket = operations.transfer(step, IORING_OP.WRITE, position, this.#offsets[0], total);
     } else {
       this.#writeIovecs(step.iovecs);
       step.ticket = operations.transferVector(step, position, step.iovecs, this.#offsets.length, total);
     }
+  }
+
+  /** Counts a write as on its way; returns its position. */
+  #begin(step: Step, total: number): number {
+    const position = this.#position;
+    step.offset = this.#source.sizeBytes - this.#left - total;
+    step.length = total;
+    this.#position += total;
+    this.#inFlight++;
+    this.#started?.add(step);
+    return position;
   }
 
   #writeIovecs(at: number): void {
@@ -266,7 +310,7 @@ class RangeWrite {
 
   #issueCopy(step: Step): void {
     const { memory, memoryAlignmentBytes, offsetAlignmentBytes, operations } = this.#target;
-    const capacity = Math.min(FRAGMENT_SIZE_BYTES_MAX, alignUp(this.#left, offsetAlignmentBytes));
+    const capacity = Math.min(this.#maxWriteBytes, alignUp(this.#left, offsetAlignmentBytes));
     step.bounce = memory.allocateAligned(capacity, memoryAlignmentBytes);
     let total = 0;
     while (total < capacity && this.#left > 0) {
@@ -283,10 +327,7 @@ class RangeWrite {
       this.#left -= count;
       total += count;
     }
-    const position = this.#position;
-    this.#position += total;
-    this.#inFlight++;
-    this.#started?.add(step);
+    const position = this.#begin(step, total);
     step.ticket = operations.transfer(step, IORING_OP.WRITE, position, step.bounce, total);
   }
 }
@@ -296,7 +337,7 @@ export function writeRange(
   target: RangeTarget,
   position: number,
   data: Uint8Array | IOBuf,
-  signal?: AbortSignal,
+  options: RangeWriteOptions = {},
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     const { memory } = target;
@@ -304,6 +345,6 @@ export function writeRange(
     if (data instanceof Uint8Array) source = new BytesSource(data, memory.bytes);
     else if (data.memory === memory) source = new BufferSource(data);
     else source = new BytesSource(data.toBuffer(), memory.bytes);
-    new RangeWrite(target, position, source, signal, resolve, reject);
+    new RangeWrite(target, position, source, options, resolve, reject);
   });
 }
