@@ -237,6 +237,8 @@ export const CONTROL = {
   TURN_MS: 18,
   /** Two words: the milliseconds that libuv and its callbacks took in all, as a double. */
   OUTSIDE_MS: 20,
+  /** Two words: how long the thread has been asleep (see ASLEEP) in all, in milliseconds as a double. */
+  IDLE_MS: 22,
 } as const;
 
 /** The upper half of an operation's user data. */

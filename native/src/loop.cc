@@ -113,12 +113,18 @@ void Loop::ComeBack() {
   memcpy(ring_->control() + kControlOutsideMs, &outside_ms_, sizeof outside_ms_);
 }
 
-void Loop::FallAsleep() { __atomic_store_n(ring_->control() + kControlAsleep, 1, __ATOMIC_RELAXED); }
+void Loop::FallAsleep() {
+  asleep_since_ms_ = NowMs();
+  __atomic_store_n(ring_->control() + kControlAsleep, 1, __ATOMIC_RELAXED);
+}
 
 void Loop::WakeUp() {
   // First: a thread that is awake must not seem to be in the turn that it began before it slept.
   BeginTurn();
-  __atomic_store_n(ring_->control() + kControlAsleep, 0, __ATOMIC_RELEASE);
+  int32_t* control = ring_->control();
+  idle_ms_ += turn_since_ms_ - asleep_since_ms_;
+  memcpy(control + kControlIdleMs, &idle_ms_, sizeof idle_ms_);
+  __atomic_store_n(control + kControlAsleep, 0, __ATOMIC_RELEASE);
   monitor::Rouse();
 }
 

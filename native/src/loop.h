@@ -65,6 +65,8 @@ class Loop {
   uv_prepare_t prepare_{};
   uv_idle_t idle_{};
   int open_handles_ = 2;
+  double asleep_since_ms_ = 0;
+  double idle_ms_ = 0;
   bool dead_ = false;
   double turn_since_ms_ = 0;
   double left_ms_ = 0;

@@ -36,6 +36,7 @@ enum ControlWord : uint32_t {
   kControlGrouped = 17,      // turns have to be measured, for there are groups to share the time
   kControlTurnMs = 18,       // two words: how long the last turn took, as a double
   kControlOutsideMs = 20,    // two words: time that libuv and its callbacks took in all, as a double
+  kControlIdleMs = 22,       // two words: how long the thread has been asleep in all, as a double
   kControlWords = 32,
 };
 

@@ -180,25 +180,54 @@ void Detector::TurnEnded(int64_t ended_ns) {
 
 namespace {
 
-napi_value Describe(Napi::Env env, const Report& report) {
-  auto result = Napi::Object::New(env);
-  result["kind"] = Napi::String::New(env, report.kind);
-  result["ringFd"] = Napi::Number::New(env, report.ring_fd);
-  result["group"] = Napi::Number::New(env, report.group);
-  result["elapsedMs"] = Napi::Number::New(env, report.elapsed_ms);
-  result["cpuMs"] = Napi::Number::New(env, report.cpu_ms);
-  auto frames = Napi::Array::New(env, report.frames.size());
+// Every call fails in an environment that is being stopped, which is no reason to end the process.
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(napi_env env) : env_(env) { ok_ = napi_create_object(env, &object_) == napi_ok; }
+
+  void Add(const char* name, napi_value value) {
+    ok_ = ok_ && value != nullptr && napi_set_named_property(env_, object_, name, value) == napi_ok;
+  }
+  void Add(const char* name, double number) {
+    napi_value value = nullptr;
+    if (napi_create_double(env_, number, &value) != napi_ok) value = nullptr;
+    Add(name, value);
+  }
+  void Add(const char* name, const std::string& text) {
+    napi_value value = nullptr;
+    if (napi_create_string_utf8(env_, text.data(), text.size(), &value) != napi_ok) value = nullptr;
+    Add(name, value);
+  }
+  // nullptr when something failed.
+  napi_value Finish() const { return ok_ ? object_ : nullptr; }
+
+ private:
+  napi_env env_;
+  napi_value object_ = nullptr;
+  bool ok_;
+};
+
+napi_value Describe(napi_env env, const Report& report) {
+  ObjectWriter result(env);
+  result.Add("kind", std::string(report.kind));
+  result.Add("ringFd", report.ring_fd);
+  result.Add("group", report.group);
+  result.Add("elapsedMs", report.elapsed_ms);
+  result.Add("cpuMs", report.cpu_ms);
+  napi_value frames = nullptr;
+  if (napi_create_array_with_length(env, report.frames.size(), &frames) != napi_ok) return nullptr;
   for (uint32_t i = 0; i < report.frames.size(); i++) {
     const stack::Frame& frame = report.frames[i];
-    auto entry = Napi::Object::New(env);
-    entry["function"] = Napi::String::New(env, frame.function);
-    entry["file"] = Napi::String::New(env, frame.file);
-    entry["line"] = Napi::Number::New(env, frame.line);
-    entry["column"] = Napi::Number::New(env, frame.column);
-    frames.Set(i, entry);
+    ObjectWriter entry(env);
+    entry.Add("function", frame.function);
+    entry.Add("file", frame.file);
+    entry.Add("line", frame.line);
+    entry.Add("column", frame.column);
+    napi_value value = entry.Finish();
+    if (value == nullptr || napi_set_element(env, frames, i, value) != napi_ok) return nullptr;
   }
-  result["frames"] = frames;
-  return result;
+  result.Add("frames", frames);
+  return result.Finish();
 }
 
 void CallListener(napi_env env, napi_value listener, void*, void* data) {
@@ -207,7 +236,8 @@ void CallListener(napi_env env, napi_value listener, void*, void* data) {
   if (env == nullptr || listener == nullptr) return;
   napi_value argument = Describe(env, *report);
   napi_value undefined = nullptr;
-  napi_get_undefined(env, &undefined);
+  if (argument == nullptr || napi_get_undefined(env, &undefined) != napi_ok) return;
+  // What the listener throws is an uncaught exception like any other; Node sees to it.
   napi_call_function(env, undefined, listener, 1, &argument, nullptr);
 }
 

@@ -1,7 +1,9 @@
 import { type LogOption, shardLogger } from './log.js';
 import { createArena, type HugePages, MAX_ARENA_BYTES, PAGE_BYTES, ShardMemory } from './memory/index.js';
+import { reportOwnStalls } from './observe/attached.js';
+import { resolveObserveOptions, type StallOptions } from './observe/options.js';
 import { Reactor } from './reactor/index.js';
-import { createGroupNames } from './scheduling/group-names.js';
+import { createGroupNames, GroupNames } from './scheduling/group-names.js';
 import { findCurrentShard, Shard, setCurrentShard } from './shard.js';
 import { parseSize } from './size.js';
 import { createControlBlock, Mesh } from './smp/index.js';
@@ -16,6 +18,10 @@ export interface AttachOptions {
   readonly idlePollUs?: number;
   /** How long a turn should last at most, in microseconds, 50 to 100000: see docs/scheduling.md. @default 500 */
   readonly taskQuotaUs?: number;
+  /** Has turns that last too long reported, once the thread runs again. @default false: the thread may do as it likes */
+  readonly stalls?: StallOptions | false;
+  /** Operations on files that take longer are logged, in milliseconds; Infinity for none. @default 1000 */
+  readonly slowOperationMs?: number;
   /** Level or logger. @default 'warn' */
   readonly log?: LogOption;
 }
@@ -40,6 +46,8 @@ export function attach(options: AttachOptions = {}): Shard {
     idlePollUs: options.idlePollUs ?? 0,
     ...(options.taskQuotaUs === undefined ? {} : { taskQuotaUs: options.taskQuotaUs }),
   });
+  const groupNames = createGroupNames();
+  const observe = resolveObserveOptions({ stalls: false, ...options });
   const mesh = new Mesh({
     shardId: 0,
     control: createControlBlock(1),
@@ -55,10 +63,12 @@ export function attach(options: AttachOptions = {}): Shard {
     memory,
     mesh,
     log: shardLogger(options.log ?? 'warn', 0),
-    groupNames: createGroupNames(),
+    groupNames,
+    slowOperationMs: observe.slowOperationMs,
     data: undefined,
   });
   setCurrentShard(shard);
+  reportOwnStalls(shard, new GroupNames(groupNames), observe);
   return shard;
 }
 

@@ -10,6 +10,8 @@ export {
 export * from './io/index.js';
 export type { Logger, LogOption } from './log.js';
 export * from './memory/index.js';
+export * from './metrics/index.js';
+export * from './observe/index.js';
 export * from './offload/index.js';
 export * from './placement/index.js';
 export * from './reactor/index.js';

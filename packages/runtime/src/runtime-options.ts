@@ -4,6 +4,11 @@ import { arenaSize } from './attach.js';
 import { SunstarError } from './errors.js';
 import type { LogOption } from './log.js';
 import { checkHugePages, type HugePages } from './memory/index.js';
+import {
+  type ObserveOptions,
+  type ResolvedObserveOptions,
+  resolveObserveOptions,
+} from './observe/options.js';
 import { type FullOffloadOptions, fullOffloadOptions, type OffloadPoolOptions } from './offload/options.js';
 import { type Placed, type Placement, placeShards } from './placement/index.js';
 import { DEFAULT_TASK_QUOTA_US } from './scheduling/index.js';
@@ -12,7 +17,7 @@ import { parseSize } from './size.js';
 import { fullLimits, type MeshLimits } from './smp/options.js';
 
 /** Options of {@link Runtime.start}. */
-export interface RuntimeOptions {
+export interface RuntimeOptions extends ObserveOptions {
   /** The module whose default export runs on every shard, as a URL or a path. */
   readonly entry: URL | string;
   /** How many shards, 1 to 1024. @default one for each CPU of `cpus`, within the CPU quota (rounded down, at least 1) */
@@ -64,6 +69,7 @@ export interface ResolvedOptions {
   readonly data: unknown;
   readonly onCrash: 'stop' | ((error: ShardCrashedError) => void);
   readonly log: Exclude<LogOption, object>;
+  readonly observe: ResolvedObserveOptions;
   readonly startTimeoutMs: number;
   readonly stopTimeoutMs: number;
 }
@@ -95,6 +101,7 @@ export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
     data: options.data,
     onCrash: options.onCrash ?? 'stop',
     log: options.log ?? 'info',
+    observe: resolveObserveOptions(options),
     startTimeoutMs: timeout('startTimeoutMs', options.startTimeoutMs ?? 60_000),
     stopTimeoutMs: timeout('stopTimeoutMs', options.stopTimeoutMs ?? 30_000),
   };

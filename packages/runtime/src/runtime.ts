@@ -1,9 +1,12 @@
 import { constants } from 'node:os';
 import { SunstarError } from './errors.js';
+import { shardLogger } from './log.js';
 import { createArena } from './memory/index.js';
+import { Observer } from './observe/observer.js';
+import { forShard } from './observe/options.js';
 import { OffloadPool, type PoolClient } from './offload/pool.js';
 import { type RuntimeOptions, resolveOptions } from './runtime-options.js';
-import { createGroupNames } from './scheduling/group-names.js';
+import { createGroupNames, GroupNames } from './scheduling/group-names.js';
 import { type ShardCrashedError, ShardHandle } from './shard-handle.js';
 import { createControlBlock } from './smp/index.js';
 import { toWire } from './worker-protocol.js';
@@ -36,6 +39,7 @@ export class Runtime implements AsyncDisposable {
   readonly #arenas: SharedArrayBuffer[] = [];
   readonly #pool: OffloadPool;
   readonly #shards: ShardHandle[];
+  readonly #observer: Observer;
   #crash: ShardCrashedError | undefined;
   #stopping: Promise<void> | undefined;
   #finish: (error: Error | undefined) => void = () => {};
@@ -55,6 +59,13 @@ export class Runtime implements AsyncDisposable {
     for (let shardId = 0; shardId < shardCount; shardId++) this.#arenas.push(this.#newArena());
     this.#pool = new OffloadPool(offload, mesh.maxMessageBytes);
     this.#shards = this.#arenas.map((_, shardId) => this.#spawn(shardId));
+    const names = new GroupNames(this.#groupNames);
+    this.#observer = new Observer({
+      shards: this.#shards,
+      groupName: (groupId) => names.nameOf(groupId),
+      log: shardLogger(this.#options.log),
+      options: this.#options.observe,
+    });
   }
 
   /**
@@ -71,6 +82,7 @@ export class Runtime implements AsyncDisposable {
         await Promise.all(runtime.#shards.map((shard) => shard.reach('ready')));
         for (const shard of runtime.#shards) shard.send({ type: 'start' });
         await Promise.all(runtime.#shards.map((shard) => shard.reach('started')));
+        await runtime.#observer.start();
       });
     } catch (error) {
       // A crash of one shard stops the others before they have started: the crash is what went wrong. One that comes
@@ -127,13 +139,24 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
+  /** The metrics of all shards in the text format of Prometheus; a shard that stalls is left out. */
+  metrics(): Promise<string> {
+    return this.#observer.text();
+  }
+
+  /** The port on which the metrics are served; undefined without the option `metrics`. */
+  get metricsPort(): number | undefined {
+    return this.#observer.metricsPort;
+  }
+
   #newArena(): SharedArrayBuffer {
     const { arenaBytes, hugePages } = this.#options;
     return createArena(arenaBytes, { hugePages }).shared as SharedArrayBuffer;
   }
 
   #spawn(shardId: number): ShardHandle {
-    const { shardCount, placed, entry, data, idlePollUs, taskQuotaUs, mesh, offload, log } = this.#options;
+    const { shardCount, placed, entry, data, idlePollUs, taskQuotaUs, mesh, offload, observe, log } =
+      this.#options;
     const pool = this.#pool;
     const client: PoolClient = {
       shardId,
@@ -154,9 +177,11 @@ export class Runtime implements AsyncDisposable {
         groupNames: this.#groupNames,
         mesh,
         offloadLimits: [...offload.limits.keys()],
+        observe: forShard(observe),
         log,
       },
       {
+        ready: (ringFd) => this.#observer.watch(shardId, ringFd),
         crashed: (error) => this.#onCrash(error),
         offload: (command) => {
           if (command.type === 'offload') pool.submit(client, command.request);
@@ -182,6 +207,7 @@ export class Runtime implements AsyncDisposable {
       await Promise.all(this.#shards.map((shard) => shard.terminate()));
     }
     await this.#pool.close();
+    this.#observer.stop();
     this.#finish(this.#crash);
     if (failure !== undefined && failure !== this.#crash) throw failure;
   }

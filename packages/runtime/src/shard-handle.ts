@@ -1,7 +1,15 @@
 import { Worker } from 'node:worker_threads';
 import { SunstarError } from './errors.js';
+import type { MetricFamily } from './metrics/index.js';
+import { CHANNELS } from './observe/channels.js';
 import type { OffloadCommand } from './offload/protocol.js';
-import { type Command, fromWire, type Report, type ShardBirth } from './worker-protocol.js';
+import {
+  type Command,
+  fromWire,
+  type RejectedWhere,
+  type Report,
+  type ShardBirth,
+} from './worker-protocol.js';
 
 /** A step in the life of a shard that the main thread waits for. */
 type Step = 'ready' | 'started' | 'stopped';
@@ -9,16 +17,29 @@ type Step = 'ready' | 'started' | 'stopped';
 /** A shard ended although nobody asked it to; `cause` is what it threw. */
 export class ShardCrashedError extends SunstarError {
   readonly shardId: number;
+  /** The scheduling group in which nobody handled the rejection of a promise, if that was it. */
+  readonly group: string | undefined;
+  /** The service whose method is on the stack of that rejection, if one is. */
+  readonly service: string | undefined;
 
-  constructor(shardId: number, cause: unknown) {
+  constructor(shardId: number, cause: unknown, where?: RejectedWhere) {
     const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-    super('SUNSTAR_SHARD_CRASHED', `Shard ${shardId} crashed: ${reason}`, { cause });
+    const service = where?.service === undefined ? '' : `, service "${where.service}"`;
+    const place =
+      where === undefined
+        ? ''
+        : ` (a rejection that nobody handles, in scheduling group "${where.group}"${service})`;
+    super('SUNSTAR_SHARD_CRASHED', `Shard ${shardId} crashed: ${reason}${place}`, { cause });
     this.shardId = shardId;
+    this.group = where?.group;
+    this.service = where?.service;
   }
 }
 
 /** What a {@link ShardHandle} tells. */
 export interface ShardEvents {
+  /** The thread has its ring. */
+  ready(ringFd: number): void;
   /** The thread has ended, and nobody asked it to. */
   crashed(error: ShardCrashedError): void;
   /** The shard offloads a call, or gives one up. */
@@ -37,6 +58,8 @@ export class ShardHandle {
   #exiting = false;
   #hasEnded = false;
   #crash: ShardCrashedError | undefined;
+  #collecting: Promise<readonly MetricFamily[]> | undefined;
+  #onMetrics: (families: readonly MetricFamily[]) => void = () => {};
 
   constructor(birth: ShardBirth, on: ShardEvents) {
     this.shardId = birth.shardId;
@@ -53,6 +76,7 @@ export class ShardHandle {
         this.#hasEnded = true;
         for (const waiter of this.#waiting.values()) waiter.reject(this.#endError());
         this.#waiting.clear();
+        CHANNELS.shardStop.publish({ shard: this.shardId });
         if (this.#crash !== undefined) on.crashed(this.#crash);
         resolve();
       });
@@ -69,6 +93,32 @@ export class ShardHandle {
 
   send(command: Command): void {
     this.#worker.postMessage(command);
+  }
+
+  /**
+   * Asks the shard for its metrics.
+   *
+   * @throws SunstarError `SUNSTAR_SHARD_SILENT` when it does not answer in time, because it stalls or has ended.
+   */
+  async collectMetrics(timeoutMs: number): Promise<readonly MetricFamily[]> {
+    if (this.#collecting === undefined) {
+      this.#collecting = new Promise((resolve) => {
+        this.#onMetrics = resolve;
+      });
+      this.send({ type: 'collectMetrics' });
+    }
+    let timer: NodeJS.Timeout | undefined;
+    const silence = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const message = `Shard ${this.shardId} did not tell its metrics within ${timeoutMs} ms: it stalls, or has ended.`;
+        reject(new SunstarError('SUNSTAR_SHARD_SILENT', message));
+      }, timeoutMs);
+    });
+    try {
+      return await Promise.race([this.#collecting, silence]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Runs the shard's stop tasks. */
@@ -96,12 +146,19 @@ export class ShardHandle {
       on.offload(report);
       return;
     }
+    if (report.type === 'metrics') {
+      this.#collecting = undefined;
+      this.#onMetrics(report.families);
+      return;
+    }
     if (report.type === 'failed') {
-      this.#crashed(fromWire(report.error));
+      this.#crashed(fromWire(report.error), report.where);
       void this.#worker.terminate();
       return;
     }
     if (report.type === 'stopped' && report.error !== undefined) this.#stopError = fromWire(report.error);
+    if (report.type === 'ready') on.ready(report.ringFd);
+    if (report.type === 'started') CHANNELS.shardStart.publish({ shard: this.shardId });
     this.#reached.add(report.type);
     this.#waiting.get(report.type)?.resolve();
     this.#waiting.delete(report.type);
@@ -114,7 +171,9 @@ export class ShardHandle {
     );
   }
 
-  #crashed(cause: unknown): void {
-    this.#crash ??= new ShardCrashedError(this.shardId, cause);
+  #crashed(cause: unknown, where?: RejectedWhere): void {
+    if (this.#crash !== undefined) return;
+    this.#crash = new ShardCrashedError(this.shardId, cause, where);
+    CHANNELS.shardCrash.publish({ shard: this.shardId, error: this.#crash });
   }
 }

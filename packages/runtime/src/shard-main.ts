@@ -4,12 +4,20 @@ import { native } from '@sunstar/native';
 import { SunstarError, systemError } from './errors.js';
 import { shardLogger } from './log.js';
 import { openArena, ShardMemory } from './memory/index.js';
+import { CHANNELS } from './observe/channels.js';
 import type { OffloadClient } from './offload/client.js';
 import { connectOffload } from './offload/offload.js';
 import { Reactor } from './reactor/index.js';
 import { Shard, type ShardContext, setCurrentShard } from './shard.js';
 import { ControlLayout, Mesh } from './smp/index.js';
-import { type Command, fromWire, type Report, type ShardBirth, toWire } from './worker-protocol.js';
+import {
+  type Command,
+  fromWire,
+  type RejectedWhere,
+  type Report,
+  type ShardBirth,
+  toWire,
+} from './worker-protocol.js';
 
 type Entry = (shard: ShardContext) => void | Promise<void>;
 
@@ -49,6 +57,7 @@ function build(): Shard {
     mesh,
     log: shardLogger(birth.log, birth.shardId),
     groupNames: birth.groupNames,
+    slowOperationMs: birth.observe.slowOperationMs,
     data: birth.data,
   });
   setCurrentShard(shard);
@@ -72,6 +81,8 @@ async function obey(shard: Shard, command: Command): Promise<void> {
   switch (command.type) {
     case 'start':
       await start(shard);
+      // Not earlier: loading modules is slow, and nobody waits yet.
+      shard.reactor.ring.detectStalls(birth.observe.stallThresholdMs, birth.observe.stallReportsPerMinute);
       report({ type: 'started' });
       break;
     case 'stop':
@@ -81,6 +92,9 @@ async function obey(shard: Shard, command: Command): Promise<void> {
       } catch (error) {
         report({ type: 'stopped', error: toWire(error) });
       }
+      break;
+    case 'collectMetrics':
+      report({ type: 'metrics', families: await shard.metrics.collect() });
       break;
     case 'peerGone':
       shard.peerGone(command.shardId, fromWire(command.cause));
@@ -98,20 +112,34 @@ async function obey(shard: Shard, command: Command): Promise<void> {
   }
 }
 
+function reportRejection(shard: Shard, error: unknown): RejectedWhere {
+  const where = shard.whereRejected(error);
+  const details = { err: error, ...where };
+  shard.log.fatal(details, 'nobody handles the rejection of a promise: the shard ends');
+  CHANNELS.unhandledRejection.publish({ shard: shard.id, ...where, error });
+  return where;
+}
+
 function main(): void {
+  let shard: Shard | undefined;
   // The error as it was thrown; the worker's own `error` event has only a clone of it.
-  process.on('uncaughtExceptionMonitor', (error) => report({ type: 'failed', error: toWire(error) }));
-  let shard: Shard;
+  process.on('uncaughtExceptionMonitor', (error, origin) => {
+    const rejected = origin === 'unhandledRejection' && shard !== undefined;
+    const where = rejected ? reportRejection(shard as Shard, error) : undefined;
+    report({ type: 'failed', error: toWire(error), ...(where === undefined ? {} : { where }) });
+  });
+  let built: Shard;
   try {
-    shard = build();
+    built = build();
+    shard = built;
   } catch (error) {
     report({ type: 'failed', error: toWire(error) });
     return;
   }
   parentPort?.on('message', (command: Command) => {
-    obey(shard, command).catch((error: unknown) => report({ type: 'failed', error: toWire(error) }));
+    obey(built, command).catch((error: unknown) => report({ type: 'failed', error: toWire(error) }));
   });
-  report({ type: 'ready' });
+  report({ type: 'ready', ringFd: built.reactor.ringFd });
 }
 
 main();

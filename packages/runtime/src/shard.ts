@@ -3,9 +3,14 @@ import { IoScheduler, reactorIoParts } from './io/index.js';
 import { hashKey } from './key-hash.js';
 import type { Logger } from './log.js';
 import type { ShardMemory } from './memory/index.js';
+import { Metrics } from './metrics/index.js';
+import { OperationLatencies, type SlowOperation } from './metrics/operation-latencies.js';
+import { registerShardMetrics } from './metrics/shard-metrics.js';
+import { CHANNELS } from './observe/channels.js';
+import { serviceOf } from './observe/rejection.js';
 import type { Reactor } from './reactor/index.js';
 import { GroupNames } from './scheduling/group-names.js';
-import { ShardGroups } from './scheduling/index.js';
+import { currentGroupId, ShardGroups } from './scheduling/index.js';
 import type { Mesh, ServiceOptions, Sharded } from './smp/index.js';
 
 /** What a shard offers to the code that runs on it. */
@@ -53,8 +58,12 @@ export interface ShardParts {
   readonly log: Logger;
   /** The names of all shards' scheduling groups, from `createGroupNames()`. */
   readonly groupNames: SharedArrayBuffer;
+  /** Operations on files that take longer are logged. @default 1000 */
+  readonly slowOperationMs?: number;
   readonly data: unknown;
 }
+
+const DEFAULT_SLOW_OPERATION_MS = 1000;
 
 /** One shard: the thread it runs on, its reactor, memory and services. */
 export class Shard implements ShardContext, AsyncDisposable {
@@ -64,6 +73,7 @@ export class Shard implements ShardContext, AsyncDisposable {
   readonly memory: ShardMemory;
   readonly io: IoScheduler;
   readonly log: Logger;
+  readonly metrics: Metrics;
   readonly groups: ShardGroups;
   readonly data: unknown;
   readonly #mesh: Mesh;
@@ -83,6 +93,13 @@ export class Shard implements ShardContext, AsyncDisposable {
     const mesh = parts.mesh;
     this.reactor.watch(mesh.words, mesh.watch, mesh.sleepWord);
     this.reactor.addPoller(mesh);
+    this.metrics = new Metrics({ shard: this.id }, (metric, error) =>
+      this.log.error({ err: error, metric }, 'a metric could not be read'),
+    );
+    registerShardMetrics(this.metrics, { ...this, mesh });
+    const slowMs = parts.slowOperationMs ?? DEFAULT_SLOW_OPERATION_MS;
+    const latencies = new OperationLatencies(this.metrics, slowMs, (slow) => this.#onSlow(slow));
+    this.reactor.observe(latencies);
   }
 
   get stopping(): boolean {
@@ -138,6 +155,19 @@ export class Shard implements ShardContext, AsyncDisposable {
   /** Rejects calls to a shard that has crashed. */
   peerGone(shardId: number, cause: unknown): void {
     this.#mesh.peerGone(shardId, cause);
+  }
+
+  /** The group that runs, and the service that an error comes from: for a promise whose rejection nobody handles. */
+  whereRejected(error: unknown): { readonly group: string; readonly service: string | undefined } {
+    const groupId = currentGroupId();
+    const group = this.groups.all.find(({ id }) => id === groupId)?.name ?? String(groupId);
+    return { group, service: serviceOf(error, this.#mesh.services) };
+  }
+
+  #onSlow(slow: SlowOperation): void {
+    const latencyMs = Math.round(slow.latencyMs);
+    this.log.warn({ operation: slow.operation, latencyMs }, 'an operation on a file was slow');
+    CHANNELS.slowOperation.publish({ shard: this.id, ...slow });
   }
 
   async #runStopTasks(): Promise<void> {

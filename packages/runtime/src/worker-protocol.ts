@@ -1,4 +1,6 @@
 import type { LogOption } from './log.js';
+import type { MetricFamily } from './metrics/index.js';
+import type { ShardObserveOptions } from './observe/options.js';
 import type { OffloadCommand, OffloadReport } from './offload/protocol.js';
 import type { MeshLimits } from './smp/index.js';
 
@@ -18,6 +20,7 @@ export interface ShardBirth {
   readonly mesh: MeshLimits;
   /** Names of the limits on offloaded calls. */
   readonly offloadLimits: readonly string[];
+  readonly observe: ShardObserveOptions;
   readonly log: Exclude<LogOption, object>;
 }
 
@@ -35,16 +38,26 @@ export type Command =
   | { readonly type: 'start' }
   | { readonly type: 'stop' }
   | { readonly type: 'exit' }
+  | { readonly type: 'collectMetrics' }
   | { readonly type: 'peerGone'; readonly shardId: number; readonly cause: WireError }
   | OffloadReport;
 
-/** Shard to main thread, in this order; `failed` may come instead of any of them, calls at any time. */
+/** Shard to main thread, in this order; `failed` may come instead of any of them, calls and `metrics` at any time. */
 export type Report =
-  | { readonly type: 'ready' }
+  | { readonly type: 'ready'; readonly ringFd: number }
   | { readonly type: 'started' }
   | { readonly type: 'stopped'; readonly error: WireError | undefined }
-  | { readonly type: 'failed'; readonly error: WireError }
+  | { readonly type: 'metrics'; readonly families: readonly MetricFamily[] }
+  | { readonly type: 'failed'; readonly error: WireError; readonly where?: RejectedWhere }
   | OffloadCommand;
+
+/** Where a promise was rejected that nobody handles. */
+export interface RejectedWhere {
+  /** The scheduling group. */
+  readonly group: string;
+  /** The service whose method is on the stack of the error, if one is. */
+  readonly service: string | undefined;
+}
 
 /** Packs any thrown value. */
 export function toWire(error: unknown): WireError {

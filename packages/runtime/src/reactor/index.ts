@@ -9,5 +9,5 @@ export {
 } from './constants.js';
 export type { Descriptors } from './descriptors.js';
 export { MAX_OPERATIONS } from './operation-table.js';
-export type { ReactorOptions, ReactorStats } from './options.js';
+export type { OperationObserver, ReactorOptions, ReactorStats } from './options.js';
 export { type Poller, Reactor } from './reactor.js';

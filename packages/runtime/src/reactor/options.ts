@@ -24,4 +24,14 @@ export interface ReactorStats {
   readonly enters: number;
   /** How often another shard woke this one. */
   readonly wakeUps: number;
+  /** How long the thread slept, or polled because it had nothing to do, in all. */
+  readonly idleMs: number;
+}
+
+/** Told of every operation; what it does counts against each of them. */
+export interface OperationObserver {
+  /** @param nowMs - When the tick began that queued it. */
+  submitted(operationId: number, opcode: number, nowMs: number): void;
+  /** The last completion of the operation. */
+  completed(operationId: number, nowMs: number): void;
 }

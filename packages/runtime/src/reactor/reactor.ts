@@ -14,7 +14,7 @@ import type { Completion } from './completion.js';
 import { IORING_CQE_F, IORING_OP } from './constants.js';
 import { Descriptors } from './descriptors.js';
 import { OperationTable } from './operation-table.js';
-import type { ReactorOptions, ReactorStats } from './options.js';
+import type { OperationObserver, ReactorOptions, ReactorStats } from './options.js';
 import { PromisePool } from './promise-pool.js';
 import { checkRing, ringRefused } from './requirements.js';
 import { SubmissionQueue } from './submission-queue.js';
@@ -60,6 +60,7 @@ export class Reactor implements Disposable {
   readonly #queues: Int32Array;
   readonly #control: Int32Array;
   readonly #clock: Float64Array;
+  readonly #idle: Float64Array;
   readonly #descriptorBits: Uint8Array;
   readonly #cqMask: number;
   readonly #cqHeadAt: number;
@@ -75,6 +76,7 @@ export class Reactor implements Disposable {
   #deferring: Completion[] = [];
   /** The milliseconds of the last turn, and those spent outside of the loop, by native code. */
   readonly #times: Float64Array;
+  #observer: OperationObserver | undefined;
   #outsideMs = 0;
   #submitted = 0;
   #wakeUps = 0;
@@ -95,6 +97,7 @@ export class Reactor implements Disposable {
     this.#submissions = new SubmissionQueue(description, this.#queues);
     this.#control = new Int32Array(description.control);
     this.#clock = new Float64Array(description.control, CONTROL.NOW_MS * 4, 1);
+    this.#idle = new Float64Array(description.control, CONTROL.IDLE_MS * 4, 1);
     this.#descriptorBits = new Uint8Array(description.descriptors);
     this.descriptors = new Descriptors(this.#descriptorBits);
     this.zeroCopy = new Descriptors(new Uint8Array(description.zeroCopy));
@@ -143,6 +146,7 @@ export class Reactor implements Disposable {
       sleeps: control[CONTROL.SLEEPS] >>> 0,
       enters: control[CONTROL.ENTERS] >>> 0,
       wakeUps: this.#wakeUps,
+      idleMs: this.#idle[0],
     };
   }
 
@@ -258,6 +262,11 @@ export class Reactor implements Disposable {
     this.#pollers.push(poller);
   }
 
+  /** Has an observer told of every operation from now on; there is one. */
+  observe(observer: OperationObserver): void {
+    this.#observer = observer;
+  }
+
   /** See {@link Ring.watch}: words through which other threads give this one work. */
   watch(words: Int32Array, pairs: Int32Array, sleeping: number): void {
     this.ring.watch(words, pairs, sleeping);
@@ -336,6 +345,7 @@ export class Reactor implements Disposable {
       bufferGroup,
     );
     this.#submitted++;
+    if (this.#observer !== undefined) this.#observer.submitted(id, opcode, this.#clock[0]);
     return id;
   }
 
@@ -422,6 +432,7 @@ export class Reactor implements Disposable {
       }
       const completion = this.#operations.get(id);
       if (ended) {
+        if (this.#observer !== undefined) this.#observer.completed(id, this.#clock[0]);
         this.#operations.remove(id);
         if (completion !== this.#libuvPolled) this.#keepAlive--;
       }

@@ -61,6 +61,14 @@ export class GroupNames {
     }
   }
 
+  /** The name of an id, for people: the id itself when it has none. */
+  nameOf(id: number): string {
+    if (id === DEFAULT_GROUP_ID) return 'default';
+    if (!(id > DEFAULT_GROUP_ID && id < MAX_GROUPS)) return String(id);
+    const at = id * ENTRY_WORDS;
+    return Atomics.load(this.#words, at) === TAKEN ? this.#read(at) : String(id);
+  }
+
   #write(at: number, name: string): void {
     this.#words[at + 1] = name.length;
     for (let i = 0; i < name.length; i += 2) {

@@ -1,0 +1,207 @@
+import type { IoQueueStats, IoScheduler } from '../io/index.js';
+import type { ShardMemory } from '../memory/index.js';
+import type { Reactor } from '../reactor/index.js';
+import type { GroupSnapshot, ShardGroups } from '../scheduling/index.js';
+import type { Mesh } from '../smp/index.js';
+import type { Labels, MetricSample, ReadMetric } from './metric.js';
+import type { Metrics } from './metrics.js';
+
+/** What a shard is made of, as far as its metrics go. */
+export interface MeasuredShard {
+  readonly reactor: Reactor;
+  readonly memory: ShardMemory;
+  readonly io: IoScheduler;
+  readonly groups: ShardGroups;
+  readonly mesh: Mesh;
+}
+
+type Line = readonly [type: 'counter' | 'gauge', name: string, help: string, read: ReadMetric];
+
+function register(metrics: Metrics, lines: readonly Line[]): void {
+  for (const [type, name, help, read] of lines) metrics[type]({ name, help, read });
+}
+
+/** Registers the metrics of a shard's own parts. */
+export function registerShardMetrics(metrics: Metrics, shard: MeasuredShard): void {
+  reactorMetrics(metrics, shard.reactor);
+  memoryMetrics(metrics, shard.memory);
+  meshMetrics(metrics, shard.mesh);
+  ioMetrics(metrics, shard.io);
+  groupMetrics(metrics, shard.groups);
+}
+
+function reactorMetrics(metrics: Metrics, reactor: Reactor): void {
+  const born = process.hrtime();
+  const uptime = (): number => {
+    const [seconds, nanoseconds] = process.hrtime(born);
+    return seconds + nanoseconds / 1e9;
+  };
+  register(metrics, [
+    ['counter', 'sunstar_reactor_uptime_seconds_total', 'Time since the shard was made.', uptime],
+    [
+      'counter',
+      'sunstar_reactor_idle_seconds_total',
+      'Time that the shard slept, or polled because it had nothing to do.',
+      () => reactor.stats.idleMs / 1000,
+    ],
+    ['counter', 'sunstar_reactor_ticks_total', 'Runs of the tick.', () => reactor.stats.ticks],
+    ['counter', 'sunstar_reactor_sleeps_total', 'Sleeps in the kernel.', () => reactor.stats.sleeps],
+    ['counter', 'sunstar_reactor_enters_total', 'Times the kernel was entered.', () => reactor.stats.enters],
+    ['counter', 'sunstar_reactor_wakeups_total', 'Wakings by other shards.', () => reactor.stats.wakeUps],
+    [
+      'counter',
+      'sunstar_reactor_operations_total',
+      'Operations given to the kernel.',
+      () => reactor.stats.submitted,
+    ],
+    [
+      'gauge',
+      'sunstar_reactor_operations_in_flight',
+      'Operations that the kernel has.',
+      () => reactor.stats.inFlight,
+    ],
+  ]);
+}
+
+function memoryMetrics(metrics: Metrics, memory: ShardMemory): void {
+  const groups =
+    (pick: (group: (typeof memory.groups)[number]['stats']) => number): ReadMetric =>
+    () =>
+      memory.groups.map(({ stats }) => ({ value: pick(stats), labels: { group: stats.name } }));
+  register(metrics, [
+    ['gauge', 'sunstar_memory_total_bytes', 'Size of the arena.', () => memory.stats().totalBytes],
+    ['gauge', 'sunstar_memory_used_bytes', 'Bytes of live blocks.', () => memory.stats().usedBytes],
+    ['gauge', 'sunstar_memory_free_bytes', 'Bytes that can be given out.', () => memory.stats().freeBytes],
+    [
+      'gauge',
+      'sunstar_memory_pooled_bytes',
+      'The part of the free bytes that waits in pools.',
+      () => memory.stats().cachedBytes,
+    ],
+    [
+      'gauge',
+      'sunstar_memory_largest_free_block_bytes',
+      'The largest block that is free.',
+      () => memory.stats().largestFreeBlockBytes,
+    ],
+    ['gauge', 'sunstar_memory_live_blocks', 'Live blocks.', () => memory.stats().liveBlocks],
+    ['counter', 'sunstar_memory_allocations_total', 'Allocations.', () => memory.stats().allocations],
+    [
+      'counter',
+      'sunstar_memory_failed_allocations_total',
+      'Allocations that found no memory, or the limit of their group.',
+      () => memory.stats().failedAllocations,
+    ],
+    [
+      'counter',
+      'sunstar_memory_reclaims_total',
+      'Times that reclaimers were asked, by an allocation or in the background.',
+      () => memory.stats().reclaims + memory.stats().backgroundReclaims,
+    ],
+    [
+      'gauge',
+      'sunstar_memory_lent_blocks',
+      'Blocks of this shard that others hold.',
+      () => memory.stats().lentBlocks,
+    ],
+    [
+      'gauge',
+      'sunstar_memory_group_used_bytes',
+      'Bytes in use, by memory group.',
+      groups(({ usedBytes }) => usedBytes),
+    ],
+    [
+      'gauge',
+      'sunstar_memory_group_limit_bytes',
+      'Limit of a memory group.',
+      groups(({ limitBytes }) => limitBytes),
+    ],
+    [
+      'counter',
+      'sunstar_memory_group_failed_allocations_total',
+      'Failed allocations, by memory group.',
+      groups(({ failedAllocations }) => failedAllocations),
+    ],
+  ]);
+}
+
+function meshMetrics(metrics: Metrics, mesh: Mesh): void {
+  register(metrics, [
+    ['counter', 'sunstar_smp_sent_total', 'Calls and messages sent to other shards.', () => mesh.stats.sent],
+    [
+      'counter',
+      'sunstar_smp_served_total',
+      'Calls and messages of others run here.',
+      () => mesh.stats.served,
+    ],
+    [
+      'gauge',
+      'sunstar_smp_outstanding_calls',
+      'Calls that wait for an answer.',
+      () => mesh.stats.outstanding,
+    ],
+    [
+      'gauge',
+      'sunstar_smp_queued_messages',
+      'Messages that wait for room in a ring.',
+      () => mesh.stats.queued,
+    ],
+    [
+      'counter',
+      'sunstar_smp_overflowed_messages_total',
+      'Messages that found their ring full.',
+      () => mesh.stats.overflowed,
+    ],
+    ['counter', 'sunstar_smp_wakeups_total', 'Times that this shard woke another.', () => mesh.stats.wakeUps],
+  ]);
+}
+
+function ioMetrics(metrics: Metrics, io: IoScheduler): void {
+  const devices =
+    (pick: (queue: IoQueueStats) => number): ReadMetric =>
+    () =>
+      io.stats().map((queue) => ({ value: pick(queue), labels: { device: queue.device } }));
+  const groups =
+    (pick: (group: IoQueueStats['groups'][number]) => number): ReadMetric =>
+    () =>
+      io.stats().flatMap(({ device, groups }) =>
+        groups.map((group): MetricSample => {
+          const labels: Labels = { device, group: group.group };
+          return { value: pick(group), labels };
+        }),
+      );
+  register(metrics, [
+    ['gauge', 'sunstar_io_in_flight', 'Disk requests that the device has.', devices((q) => q.inFlight)],
+    ['gauge', 'sunstar_io_queued', 'Disk requests that wait for their turn.', groups((g) => g.queued)],
+    ['counter', 'sunstar_io_operations_total', 'Disk requests started.', groups((g) => g.operations)],
+    ['counter', 'sunstar_io_bytes_total', 'Bytes of disk requests started.', groups((g) => g.bytes)],
+    [
+      'counter',
+      'sunstar_io_wait_seconds_total',
+      'Time that disk requests waited for their turn.',
+      groups((g) => g.waitedMs / 1000),
+    ],
+    ['counter', 'sunstar_io_throttled_total', 'Holds by a bandwidth cap.', groups((g) => g.throttled)],
+    ['counter', 'sunstar_io_refused_total', 'Disk requests refused: queue full.', groups((g) => g.refused)],
+  ]);
+}
+
+function groupMetrics(metrics: Metrics, shardGroups: ShardGroups): void {
+  const groups =
+    (pick: (group: GroupSnapshot) => number): ReadMetric =>
+    () =>
+      shardGroups.stats().map((group) => ({ value: pick(group), labels: { group: group.name } }));
+  register(metrics, [
+    ['gauge', 'sunstar_group_shares', 'Shares of a scheduling group.', groups((g) => g.shares)],
+    ['gauge', 'sunstar_group_queue_length', 'Completions and tasks that wait.', groups((g) => g.queueLength)],
+    ['counter', 'sunstar_group_turns_total', 'Turns of a scheduling group.', groups((g) => g.turns)],
+    ['counter', 'sunstar_group_items_total', 'Completions and tasks run.', groups((g) => g.items)],
+    ['counter', 'sunstar_group_run_seconds_total', 'CPU time of its turns.', groups((g) => g.runMs / 1000)],
+    [
+      'counter',
+      'sunstar_group_wait_seconds_total',
+      'Time in which it had work and another group ran.',
+      groups((g) => g.waitMs / 1000),
+    ],
+  ]);
+}

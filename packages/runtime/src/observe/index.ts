@@ -1,0 +1,4 @@
+export type { SlowOperation } from '../metrics/operation-latencies.js';
+export { CHANNELS } from './channels.js';
+export type { MetricsEndpoint, ObserveOptions, StallOptions } from './options.js';
+export type { StallReport } from './stall-report.js';
