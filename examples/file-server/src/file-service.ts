@@ -1,0 +1,82 @@
+import type { HttpHandler, HttpRequest, HttpResponse } from '@sunstar/example-http';
+import { readContent } from './content.js';
+import type { OpenFile } from './open-file.js';
+import { OpenFiles } from './open-files.js';
+import type { FileServiceOptions } from './options.js';
+import { requestPath } from './request-path.js';
+import { type Selection, select } from './selection.js';
+
+const TEXT = { 'Content-Type': 'text/plain; charset=utf-8' };
+
+/** Serves the files of one directory on one shard. */
+export class FileService {
+  readonly #files: OpenFiles;
+
+  constructor(options: FileServiceOptions) {
+    this.#files = new OpenFiles({
+      root: options.root,
+      maxOpenFiles: options.maxOpenFiles,
+      revalidateMs: options.revalidateMs,
+      // Not the reactor's clock: a request may come in a timer of Node's.
+      nowMs: () => performance.now(),
+    });
+  }
+
+  /** Answers a request. */
+  readonly handle: HttpHandler = (request, response) => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.send(405, { ...TEXT, Allow: 'GET, HEAD' }, 'Only GET and HEAD.\n');
+      return undefined;
+    }
+    const path = requestPath(request.target);
+    if (path === null) {
+      response.send(403, TEXT, 'There is no file with such a name.\n');
+      return undefined;
+    }
+    const file = this.#files.peek(path);
+    return file === undefined ? this.#find(path, request, response) : this.#serve(file, request, response);
+  };
+
+  /** Closes all files when the last responses are out. */
+  close(): void {
+    this.#files.close();
+  }
+
+  async #find(path: string, request: HttpRequest, response: HttpResponse): Promise<void> {
+    const file = await this.#files.get(path);
+    if (file === undefined) response.send(404, TEXT, 'There is no such file.\n');
+    else if (file === 'directory') {
+      // Made anew: a target such as //host would lead to another server.
+      const location = `/${path.split('/').map(encodeURIComponent).join('/')}/`;
+      response.send(301, { ...TEXT, Location: location }, 'It is a directory.\n');
+    } else await this.#serve(file, request, response);
+  }
+
+  #serve(file: OpenFile, request: HttpRequest, response: HttpResponse): void | Promise<void> {
+    const selection = select(request, file);
+    const { status, lengthBytes, fields } = selection;
+    if (lengthBytes === 0 || request.method === 'HEAD') {
+      response.start(status, fields, lengthBytes);
+      if (lengthBytes > 0) response.end();
+      return undefined;
+    }
+    return this.#stream(file, selection, response);
+  }
+
+  async #stream(file: OpenFile, selection: Selection, response: HttpResponse): Promise<void> {
+    const { status, start, lengthBytes, fields } = selection;
+    file.use();
+    try {
+      let isStarted = false;
+      for await (const piece of readContent(file, start, lengthBytes)) {
+        // What cannot be read at all is a 500, not half a response.
+        if (!isStarted) response.start(status, fields, lengthBytes);
+        isStarted = true;
+        await response.write(piece);
+      }
+      response.end();
+    } finally {
+      file.release();
+    }
+  }
+}

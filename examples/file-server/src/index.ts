@@ -1,0 +1,2 @@
+export { FileService } from './file-service.js';
+export type { FileServiceOptions } from './options.js';
