@@ -112,6 +112,39 @@ export function appenderBusyError(): SunstarError {
   );
 }
 
+/** A batch is larger than the log takes. */
+export function batchTooLargeError(sizeBytes: number, limitBytes: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_BATCH_TOO_LARGE',
+    `The batch has ${sizeBytes} bytes; the log takes ${limitBytes}. Split it, or raise \`maxBatchBytes\`.`,
+  );
+}
+
+/** More batches wait than the log takes. */
+export function logFullError(limit: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_LOG_FULL',
+    `${limit} batches wait to be appended already. Await append(), or raise \`maxWaiting\`.`,
+  );
+}
+
+/** An append after close(). */
+export function logClosedError(): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_LOG_CLOSED',
+    'The log is closed. Append before close(), or open it again.',
+  );
+}
+
+/** Bytes that were durable are not there any more. */
+export function corruptLogError(name: string, position: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_LOG_CORRUPT',
+    `Segment '${name}' has no intact batch at ${position}, where one was written. ` +
+      'Check the device and that nobody else writes the file; opening the log again keeps what is before it.',
+  );
+}
+
 const REFUSALS: ReadonlySet<number> = new Set([
   -ERRNO.ENOSPC,
   -ERRNO.EDQUOT,

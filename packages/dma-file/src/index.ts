@@ -22,6 +22,9 @@ export {
   unlink,
 } from './file-system.js';
 export type { FileIoOptions, FileReadOptions, ReadMemory } from './io-options.js';
+export { Log, type LogStats } from './log/log.js';
+export type { LogOptions } from './log/log-options.js';
+export type { LogBatch } from './log/log-reader.js';
 export { SegmentRecycler, type SegmentRecyclerOptions, type TakenSegment } from './log/segment-recycler.js';
 export { DirectoryStorage, type SegmentStorage } from './log/segment-storage.js';
 export type { DmaFileOptions, OpenFlags, OpenMode } from './open-options.js';

@@ -62,8 +62,18 @@ export class AppendBuffer {
 
   /** Appends bytes from outside of the arena, under the same terms. */
   appendBytes(data: Uint8Array): void {
+    this.#reserve(data.length);
+    this.#copyBytes(data);
+  }
+
+  /** Appends several pieces of `total` bytes, all of them or none. */
+  appendParts(parts: readonly Uint8Array[], total: number): void {
+    this.#reserve(total);
+    for (const part of parts) this.#copyBytes(part);
+  }
+
+  #copyBytes(data: Uint8Array): void {
     const length = data.length;
-    this.#reserve(length);
     let from = 0;
     while (from < length) {
       const room = this.#open();

@@ -186,6 +186,16 @@ export class SegmentAppender implements AsyncDisposable {
     return this.#appended();
   }
 
+  /** The same for several pieces, all of them or none: a header and what follows it. */
+  appendParts(parts: readonly Uint8Array[]): number {
+    let total = 0;
+    for (const part of parts) total += part.length;
+    if (total === 0) return this.appended;
+    this.#admit(total);
+    this.#buffer.appendParts(parts, total);
+    return this.#appended();
+  }
+
   /** The same for `length` bytes at an offset of the shard's arena; makes no object. */
   appendRange(memoryOffset: number, length: number): number {
     if (length === 0) return this.appended;
