@@ -1,8 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 
 const TICKS_PER_SECOND = 100;
 const START_TIMEOUT_MS = 20_000;
+const PROBE_MS = 50;
 
 /** CPU time that a program has used, all threads. Counts in steps of 10 ms. */
 export interface CpuSeconds {
@@ -20,12 +22,18 @@ export class ServerProcess {
     this.port = port;
   }
 
-  /** Starts a program; resolves when it has told its port. */
-  static async start(cpu: number, command: readonly string[]): Promise<ServerProcess> {
+  /**
+   * Starts a program; resolves when it has told its port.
+   *
+   * @param ownPort - Of a program that tells none: resolves when it accepts connections there.
+   */
+  static async start(cpu: number, command: readonly string[], ownPort?: number): Promise<ServerProcess> {
     const child = spawn('taskset', ['-c', String(cpu), ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
     const output: string[] = [];
     const port = await new Promise<number>((resolve, reject) => {
       const fail = (why: string): void => {
+        clearTimeout(timer);
+        clearInterval(probe);
         child.kill('SIGKILL');
         reject(new Error(`${command.join(' ')} ${why}:\n${output.join('')}`));
       };
@@ -36,10 +44,21 @@ export class ServerProcess {
       child.stdout.on('data', (data: Buffer) => {
         output.push(data.toString());
         const line = /^(\d+)\n/.exec(output.join(''));
-        if (line === null) return;
-        clearTimeout(timer);
-        resolve(Number(line[1]));
+        if (line !== null) settle(Number(line[1]));
       });
+      const settle = (port: number): void => {
+        clearTimeout(timer);
+        clearInterval(probe);
+        resolve(port);
+      };
+      const probe = setInterval(() => {
+        if (ownPort === undefined) return;
+        const socket = connect(ownPort, '127.0.0.1', () => {
+          socket.destroy();
+          settle(ownPort);
+        });
+        socket.on('error', () => {});
+      }, PROBE_MS);
     });
     return new ServerProcess(child, port);
   }
