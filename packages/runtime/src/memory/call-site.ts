@@ -1,8 +1,7 @@
 const STACK_FRAMES = 24;
 
-/** Code of the allocator itself; the methods of groups and of moving blocks are part of it. */
-const OWN_FRAME =
-  / at (?:new )?(?:captureTrace|ShardMemory|MemoryGroup|Allocator|MemoryDebug|HeapProfile|LargeAllocations|LentBlock)\b/;
+/** Where the code of the allocator itself is. */
+const OWN_DIRECTORY = new URL('.', import.meta.url).pathname;
 
 /** Where the program is. */
 export function captureTrace(): Error {
@@ -18,7 +17,7 @@ export function captureTrace(): Error {
 /** The stack of a trace from the caller of the allocator on, one frame a line. */
 export function framesOf(trace: Error): string {
   const frames = (trace.stack ?? '').split('\n').slice(1);
-  const caller = frames.findIndex((frame) => !OWN_FRAME.test(frame));
+  const caller = frames.findIndex((frame) => !frame.includes(OWN_DIRECTORY));
   return frames.slice(Math.max(caller, 0)).join('\n');
 }
 

@@ -1,4 +1,5 @@
 import { gunzipSync } from 'node:zlib';
+import { ShardMemory as BuiltMemory, createArena } from '@sunstar/runtime';
 import { Profile } from 'pprof-format';
 import { describe, expect, it } from 'vitest';
 import { heapArena } from '../../src/memory/arena.ts';
@@ -124,5 +125,24 @@ describe('parseFrames', () => {
       { functionName: 'new Cache', file: 'node:internal/x', line: 1 },
     ]);
     expect(parseFrames('')).toEqual([]);
+  });
+});
+
+describe('the stack of a call site', () => {
+  // Built code: names of private methods look different there, and different from Node to Node.
+  it('begins with the caller of the allocator', () => {
+    const memory = new BuiltMemory(createArena(1024 * 1024), { debug: false });
+    memory.startHeapProfile(1);
+    const group = memory.group('group');
+    const allocators = {
+      directly: () => memory.allocate(64),
+      inGroup: () => group.allocate(4096),
+      aligned: () => memory.allocateAligned(100, 64),
+      again: () => memory.reallocate(memory.allocate(64), 70_000),
+    };
+    for (const allocate of Object.values(allocators)) allocate();
+    for (const { stack } of memory.profileSites()) {
+      expect(stack.split('\n')[0]).toMatch(/at (?:Object\.)?\w+ .*heap-profile\.test\.ts/);
+    }
   });
 });
