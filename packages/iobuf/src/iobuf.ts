@@ -94,6 +94,26 @@ export class IOBuf extends ContentBuilder {
     return this.chain().pool.memory;
   }
 
+  /**
+   * Links a buffer of one fragment, which is what a socket or a parser has, without the calls that the general case
+   * needs: they would cost as much as the work.
+   */
+  override link(other: ContentBuilder): this {
+    const chain = this.#chain;
+    if (chain !== null && typeof other === 'object' && other !== null && #chain in other) {
+      const from = other.#chain;
+      if (from !== null && from !== chain && from.pool === chain.pool) {
+        const { head } = from;
+        const { tail } = chain;
+        if (head !== null && head.next === null && (tail === null || tail.limit === tail.end)) {
+          chain.pool.pushWindow(chain, head.block, head.start, head.end);
+          return this;
+        }
+      }
+    }
+    return super.link(other);
+  }
+
   // — Windows and removal —
 
   /**

@@ -5,7 +5,7 @@ import { invariantError } from './errors.js';
 import { Fragment } from './fragment.js';
 import { Region } from './region.js';
 
-/** At most this many unused objects of each kind are kept for reuse; more are left to the collector. */
+/** At most this many objects of each kind are kept for reuse; more are left to the collector. */
 export const POOLED_OBJECTS_MAX = 16384;
 
 /** The capacity of a fragment that lies in the pool. */
@@ -24,7 +24,8 @@ export class Pool {
   #blocks: Block | null = null;
   #blockCount = 0;
   #fragments: Fragment | null = null;
-  #fragmentCount = 0;
+  /** Those in use included: counting those that lie here would cost each use of one. */
+  #fragmentsMade = 0;
   #chains: Chain | null = null;
   #chainCount = 0;
 
@@ -85,9 +86,9 @@ export class Pool {
     let fragment = this.#fragments;
     if (fragment === null) {
       fragment = new Fragment(block);
+      this.#fragmentsMade++;
     } else {
       this.#fragments = fragment.next;
-      this.#fragmentCount--;
       fragment.next = null;
       fragment.block = block;
     }
@@ -109,9 +110,9 @@ export class Pool {
     let fragment = this.#fragments;
     if (fragment === null) {
       fragment = new Fragment(block);
+      this.#fragmentsMade++;
     } else {
       this.#fragments = fragment.next;
-      this.#fragmentCount--;
       fragment.next = null;
       fragment.block = block;
     }
@@ -135,8 +136,9 @@ export class Pool {
     block.references--;
     fragment.capacity = RELEASED;
     fragment.next = null;
-    if (this.#fragmentCount < POOLED_OBJECTS_MAX) {
-      this.#fragmentCount++;
+    if (this.#fragmentsMade > POOLED_OBJECTS_MAX) {
+      this.#fragmentsMade--;
+    } else {
       fragment.next = this.#fragments;
       this.#fragments = fragment;
     }
@@ -153,10 +155,12 @@ export class Pool {
       block.references = references;
       if (references === 0) this.#releaseBlock(block);
     }
-    if (this.#fragmentCount + count > POOLED_OBJECTS_MAX) return;
-    this.#fragmentCount += count;
-    last.next = this.#fragments;
-    this.#fragments = first;
+    if (this.#fragmentsMade > POOLED_OBJECTS_MAX) {
+      this.#fragmentsMade -= count;
+    } else {
+      last.next = this.#fragments;
+      this.#fragments = first;
+    }
   }
 
   /** Makes a fragment that is in use refer to another block. */

@@ -211,7 +211,7 @@ describe('Kafka record batches', () => {
         using received = cut(expected, at);
         expect(decodeWithIOBuf(received)).toEqual(batch);
       }),
-      { numRuns: runs(150) },
+      { numRuns: runs(50) },
     );
     expect(memory.stats().liveBlocks).toBe(0);
   });

@@ -60,7 +60,7 @@ describe('the block that is allocated and freed in turns', () => {
         memory.invariants();
         expect(memory.stats()).toMatchObject({ freeBytes: 4 * MIB, liveBlocks: 0 });
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
