@@ -61,6 +61,9 @@ async function main(): Promise<void> {
       data,
       mesh: { maxMessageBytes: messageBytes(options) },
       startTimeoutMs: START_TIMEOUT_MS,
+      placement: options.placement,
+      cpus: options.cpus,
+      drainTimeoutMs: options.drainTimeoutMs,
       stopTimeoutMs: STOP_TIMEOUT_MS,
     });
   } finally {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
-import { parseSize } from '@sunstar/runtime';
+import { type Placement, parseSize } from '@sunstar/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { FsyncPolicy } from './log/shard-log.js';
 
@@ -26,6 +26,10 @@ export interface ServerOptions {
   readonly compactionFactor: number;
   /** How long an idle shard looks for work before it sleeps, in microseconds. */
   readonly idlePollUs: number;
+  /** Undefined: the runtime's default. */
+  readonly placement: Placement | undefined;
+  readonly cpus: string | undefined;
+  readonly drainTimeoutMs: number;
   readonly repair: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }
@@ -102,6 +106,9 @@ interface Parsed {
   compactMin: number;
   compactFactor: number;
   idlePoll: number | undefined;
+  placement: Placement | undefined;
+  cpus: string | undefined;
+  drainTimeout: number;
   repair: boolean;
   logLevel: ServerOptions['logLevel'];
 }
@@ -182,6 +189,20 @@ function command(): Command {
         .argParser(integer(0, 1_000_000)),
     )
     .addOption(
+      option('--placement <strategy>', 'where the shards run').choices([
+        'max-spread',
+        'max-pack',
+        'fenced',
+        'unbound',
+      ]),
+    )
+    .addOption(option('--cpus <list>', 'the CPUs that shards may use, such as 0-3,8'))
+    .addOption(
+      option('--drain-timeout <seconds>', 'how long a stop waits for commands that have begun')
+        .default(10)
+        .argParser(integer(0, SECONDS_MAX)),
+    )
+    .addOption(
       option('--repair', 'start although a log file is damaged, with what is whole of it').default(false),
     )
     .addOption(option('--log-level <level>', 'what is logged').choices(LOG_LEVELS).default('info'));
@@ -223,6 +244,9 @@ export function parseOptions(args: readonly string[]): ServerOptions {
     compactionMinBytes: parsed.compactMin,
     compactionFactor: parsed.compactFactor,
     idlePollUs: parsed.idlePoll ?? defaultIdlePollUs(parsed.shards, parsed.fsync),
+    placement: parsed.placement,
+    cpus: parsed.cpus,
+    drainTimeoutMs: parsed.drainTimeout * 1000,
     repair: parsed.repair,
     logLevel: parsed.logLevel,
   };

@@ -8,6 +8,7 @@ export {
   systemError,
 } from './errors.js';
 export * from './io/index.js';
+export * from './life-cycle/index.js';
 export type { Logger, LogOption } from './log.js';
 export * from './memory/index.js';
 export * from './metrics/index.js';
@@ -15,10 +16,10 @@ export * from './observe/index.js';
 export * from './offload/index.js';
 export * from './placement/index.js';
 export * from './reactor/index.js';
-export { Runtime } from './runtime.js';
+export { Runtime, type RuntimeState } from './runtime.js';
 export type { RuntimeOptions } from './runtime-options.js';
 export * from './scheduling/index.js';
-export { currentShard, Shard, type ShardContext } from './shard.js';
+export { currentShard, type DrainTask, Shard, type ShardContext } from './shard.js';
 export { ShardCrashedError } from './shard-handle.js';
 export { formatSize, parseSize } from './size.js';
 export * from './smp/index.js';

@@ -30,9 +30,9 @@ export interface RuntimeOptions extends ObserveOptions {
   /** Whether huge pages back the arenas. @default 'auto' */
   readonly hugePages?: HugePages;
   /** Where the shards run. @default 'max-spread'; when overprovisioned 'unbound', with `cpus` 'fenced' */
-  readonly placement?: Placement;
+  readonly placement?: Placement | undefined;
   /** The CPUs that shards may use: numbers, or a list such as `'0-3,8'`. @default all that the process may use */
-  readonly cpus?: readonly number[] | string;
+  readonly cpus?: readonly number[] | string | undefined;
   /** Other work shares the shards' CPUs: no pinning, no polling. @default true with more shards than CPUs, or a CPU quota */
   readonly overprovisioned?: boolean;
   /** How long an idle shard looks for work before it sleeps, in microseconds. @default 200, 0 when overprovisioned */
@@ -51,6 +51,10 @@ export interface RuntimeOptions extends ObserveOptions {
   readonly log?: Exclude<LogOption, object>;
   /** How long the start may take. @default 60000 */
   readonly startTimeoutMs?: number;
+  /** How long a stop waits for what has begun to end, see {@link ShardContext.onDrain}; 0 does not wait. @default 10000 */
+  readonly drainTimeoutMs?: number;
+  /** Log what about this machine costs speed or safety, see {@link startupAdvice}; once in a process. @default true */
+  readonly advice?: boolean;
   /** How long the stop may take before the threads are terminated. @default 30000 */
   readonly stopTimeoutMs?: number;
 }
@@ -71,6 +75,8 @@ export interface ResolvedOptions {
   readonly log: Exclude<LogOption, object>;
   readonly observe: ResolvedObserveOptions;
   readonly startTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  readonly advice: boolean;
   readonly stopTimeoutMs: number;
 }
 
@@ -103,21 +109,26 @@ export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
     log: options.log ?? 'info',
     observe: resolveObserveOptions(options),
     startTimeoutMs: timeout('startTimeoutMs', options.startTimeoutMs ?? 60_000),
+    drainTimeoutMs: timeout('drainTimeoutMs', options.drainTimeoutMs ?? 10_000, 0),
+    advice: options.advice ?? true,
     stopTimeoutMs: timeout('stopTimeoutMs', options.stopTimeoutMs ?? 30_000),
   };
 }
 
 function totalBytes(memory: number | string | undefined): number {
   if (memory !== undefined) return parseSize(memory);
-  // Inside a control group with a limit that limit counts, not the machine.
-  const constrained = process.constrainedMemory();
-  const usable = constrained > 0 && constrained < totalmem() ? constrained : totalmem();
-  return Math.floor(usable / 2);
+  return Math.floor(usableBytes() / 2);
 }
 
-function timeout(name: string, value: number): number {
-  if (!(value > 0) || value > 2 ** 31 - 1)
-    throw invalid(`\`${name}\` is ${value}; give 1 to 2147483647 milliseconds.`);
+/** Memory that this process may use: inside a control group with a limit that limit counts, not the machine. */
+export function usableBytes(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 && constrained < totalmem() ? constrained : totalmem();
+}
+
+function timeout(name: string, value: number, least = 1): number {
+  if (!(value >= least) || value > 2 ** 31 - 1)
+    throw invalid(`\`${name}\` is ${value}; give ${least} to 2147483647 milliseconds.`);
   return value;
 }
 

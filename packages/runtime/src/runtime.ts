@@ -1,11 +1,12 @@
 import { constants } from 'node:os';
 import { SunstarError } from './errors.js';
-import { shardLogger } from './log.js';
+import { logAdvice } from './life-cycle/log-advice.js';
+import { type Logger, shardLogger } from './log.js';
 import { createArena } from './memory/index.js';
 import { Observer } from './observe/observer.js';
 import { forShard } from './observe/options.js';
 import { OffloadPool, type PoolClient } from './offload/pool.js';
-import { type RuntimeOptions, resolveOptions } from './runtime-options.js';
+import { type RuntimeOptions, resolveOptions, usableBytes } from './runtime-options.js';
 import { createGroupNames, GroupNames } from './scheduling/group-names.js';
 import { type ShardCrashedError, ShardHandle } from './shard-handle.js';
 import { createControlBlock } from './smp/index.js';
@@ -13,6 +14,9 @@ import { toWire } from './worker-protocol.js';
 
 /** A signal that follows another within this time is an echo of it. */
 const SAME_SIGNAL_MS = 1_000;
+
+/** What a {@link Runtime} is doing. */
+export type RuntimeState = 'starting' | 'running' | 'draining' | 'stopping' | 'stopped';
 
 /**
  * A process's shards: one thread each, every one with its part of the memory, running the same entry
@@ -34,18 +38,21 @@ export class Runtime implements AsyncDisposable {
   readonly finished: Promise<void>;
 
   readonly #options: ReturnType<typeof resolveOptions>;
+  readonly #log: Logger;
   readonly #control: SharedArrayBuffer;
   readonly #groupNames = createGroupNames();
   readonly #arenas: SharedArrayBuffer[] = [];
   readonly #pool: OffloadPool;
   readonly #shards: ShardHandle[];
   readonly #observer: Observer;
+  #state: RuntimeState = 'starting';
   #crash: ShardCrashedError | undefined;
   #stopping: Promise<void> | undefined;
   #finish: (error: Error | undefined) => void = () => {};
 
   private constructor(options: RuntimeOptions) {
     this.#options = resolveOptions(options);
+    this.#log = shardLogger(this.#options.log);
     const { shardCount, arenaBytes, placed, offload, mesh } = this.#options;
     this.shardCount = shardCount;
     this.memoryPerShardBytes = arenaBytes;
@@ -63,7 +70,7 @@ export class Runtime implements AsyncDisposable {
     this.#observer = new Observer({
       shards: this.#shards,
       groupName: (groupId) => names.nameOf(groupId),
-      log: shardLogger(this.#options.log),
+      log: this.#log,
       options: this.#options.observe,
     });
   }
@@ -77,6 +84,7 @@ export class Runtime implements AsyncDisposable {
    */
   static async start(options: RuntimeOptions): Promise<Runtime> {
     const runtime = new Runtime(options);
+    runtime.#advise();
     try {
       await runtime.#within(runtime.#options.startTimeoutMs, 'start', async () => {
         await Promise.all(runtime.#shards.map((shard) => shard.reach('ready')));
@@ -91,12 +99,23 @@ export class Runtime implements AsyncDisposable {
       await runtime.stop().catch(() => {});
       throw crash ?? error;
     }
+    runtime.#state = 'running';
     return runtime;
   }
 
+  /** What the runtime is doing. */
+  get state(): RuntimeState {
+    return this.#state;
+  }
+
   /**
-   * Stops all shards: their stop tasks run while cross-shard calls still work, then the threads end, the
-   * last shard first. A shard that does not end within `stopTimeoutMs` is terminated.
+   * Stops all shards, in phases, each begun by all shards before the next:
+   *
+   * 1. drain: listeners accept no more, what has begun ends; at most `drainTimeoutMs`;
+   * 2. stop: the stop tasks run, while cross-shard calls still work;
+   * 3. exit: the threads end, the last shard first.
+   *
+   * A shard that has not ended `stopTimeoutMs` after the drain is terminated.
    *
    * @throws The first error of a stop task; SunstarError SUNSTAR_STOP_TIMEOUT.
    */
@@ -195,6 +214,9 @@ export class Runtime implements AsyncDisposable {
 
   async #stop(): Promise<void> {
     let failure: Error | undefined;
+    this.#state = 'draining';
+    await this.#drain();
+    this.#state = 'stopping';
     try {
       await this.#within(this.#options.stopTimeoutMs, 'stop', async () => {
         const results = await Promise.allSettled(this.#shards.map((shard) => shard.stop()));
@@ -208,8 +230,31 @@ export class Runtime implements AsyncDisposable {
     }
     await this.#pool.close();
     this.#observer.stop();
+    this.#state = 'stopped';
     this.#finish(this.#crash);
     if (failure !== undefined && failure !== this.#crash) throw failure;
+  }
+
+  async #drain(): Promise<void> {
+    const { drainTimeoutMs } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<'timeout'>((resolve) => {
+      timer = setTimeout(resolve, drainTimeoutMs, 'timeout');
+    });
+    // A shard that ends meanwhile has nothing left to drain.
+    const drained = Promise.allSettled(this.#shards.map((shard) => shard.drain()));
+    if ((await Promise.race([drained, timeout])) === 'timeout') {
+      if (drainTimeoutMs > 0)
+        this.#log.warn({ drainTimeoutMs }, 'not all work has ended in time: stopping without it');
+      for (const shard of this.#shards) shard.send({ type: 'endDrain' });
+    }
+    clearTimeout(timer);
+  }
+
+  #advise(): void {
+    if (!this.#options.advice) return;
+    const memoryBytes = this.memoryPerShardBytes * this.shardCount;
+    logAdvice(this.#log, { memoryBytes, usableBytes: usableBytes() });
   }
 
   #onCrash(error: ShardCrashedError): void {

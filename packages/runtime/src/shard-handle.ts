@@ -12,7 +12,7 @@ import {
 } from './worker-protocol.js';
 
 /** A step in the life of a shard that the main thread waits for. */
-type Step = 'ready' | 'started' | 'stopped';
+type Step = 'ready' | 'started' | 'drained' | 'stopped';
 
 /** A shard ended although nobody asked it to; `cause` is what it threw. */
 export class ShardCrashedError extends SunstarError {
@@ -119,6 +119,12 @@ export class ShardHandle {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** Runs the shard's drain tasks. */
+  drain(): Promise<void> {
+    this.send({ type: 'drain' });
+    return this.reach('drained');
   }
 
   /** Runs the shard's stop tasks. */

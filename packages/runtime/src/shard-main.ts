@@ -85,6 +85,13 @@ async function obey(shard: Shard, command: Command): Promise<void> {
       shard.reactor.ring.detectStalls(birth.observe.stallThresholdMs, birth.observe.stallReportsPerMinute);
       report({ type: 'started' });
       break;
+    case 'drain':
+      await shard.drain();
+      report({ type: 'drained' });
+      break;
+    case 'endDrain':
+      shard.endDrain();
+      break;
     case 'stop':
       try {
         await shard.stop();

@@ -13,6 +13,12 @@ import { GroupNames } from './scheduling/group-names.js';
 import { currentGroupId, ShardGroups } from './scheduling/index.js';
 import type { Mesh, ServiceOptions, Sharded } from './smp/index.js';
 
+/** How long a shard drains that is stopped without a runtime. */
+const DRAIN_MS = 10_000;
+
+/** See {@link ShardContext.onDrain}. */
+export type DrainTask = (signal: AbortSignal) => void | Promise<void>;
+
 /** What a shard offers to the code that runs on it. */
 export interface ShardContext {
   /** 0 … {@link count} − 1. */
@@ -42,9 +48,15 @@ export interface ShardContext {
     service: new (...args: A) => T,
     ...args: A
   ): Promise<Sharded<T>>;
+  /**
+   * Has a task run before the shard stops, while all shards still work: it takes no new work, and resolves when what has
+   * begun is done. The tasks of all shards run at the same time, within the runtime's `drainTimeoutMs`; then the signal
+   * is aborted, and the stop goes on without those that have not ended. What one throws is logged.
+   */
+  onDrain(task: DrainTask): void;
   /** Has a task run when the shard stops; the last one registered runs first. */
   onStop(task: () => void | Promise<void>): void;
-  /** Whether the stop has begun: what is long should end. */
+  /** Whether the stop has begun, its drain included: what is long should end. */
   readonly stopping: boolean;
 }
 
@@ -78,6 +90,10 @@ export class Shard implements ShardContext, AsyncDisposable {
   readonly data: unknown;
   readonly #mesh: Mesh;
   readonly #stopTasks: (() => void | Promise<void>)[] = [];
+  readonly #drainTasks: DrainTask[] = [];
+  readonly #drainEnd = new AbortController();
+  #isStopping = false;
+  #drained: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(parts: ShardParts) {
@@ -103,7 +119,7 @@ export class Shard implements ShardContext, AsyncDisposable {
   }
 
   get stopping(): boolean {
-    return this.#stopped !== undefined;
+    return this.#isStopping;
   }
 
   ownerOf(key: string | Uint8Array): number {
@@ -120,22 +136,50 @@ export class Shard implements ShardContext, AsyncDisposable {
     return sharded;
   }
 
+  onDrain(task: DrainTask): void {
+    this.#refuseWhen(this.stopping);
+    this.#drainTasks.push(task);
+  }
+
   onStop(task: () => void | Promise<void>): void {
-    if (this.stopping) {
-      throw new SunstarError(
-        'SUNSTAR_SHARD_STOPPING',
-        `Shard ${this.id} is stopping and takes no new stop tasks.`,
-      );
-    }
+    // A service that begins while others drain has to be stopped too.
+    this.#refuseWhen(this.#stopped !== undefined);
     this.#stopTasks.push(task);
   }
 
+  #refuseWhen(isTooLate: boolean): void {
+    if (!isTooLate) return;
+    throw new SunstarError(
+      'SUNSTAR_SHARD_STOPPING',
+      `Shard ${this.id} is stopping and takes no new drain or stop tasks.`,
+    );
+  }
+
+  /** Runs the drain tasks, all at once. Resolves when all have ended. */
+  drain(): Promise<void> {
+    this.#isStopping = true;
+    this.#drained ??= this.#runDrainTasks();
+    return this.#drained;
+  }
+
+  /** The time for the drain is over. */
+  endDrain(): void {
+    this.#drainEnd.abort(
+      new SunstarError(
+        'SUNSTAR_DRAIN_TIMEOUT',
+        'The drain took longer than `drainTimeoutMs`: the shard stops now.',
+      ),
+    );
+  }
+
   /**
-   * Runs the stop tasks, the last one registered first. All of them run even when one fails.
+   * Runs the drain tasks unless they have run, and then the stop tasks, the last one registered first. All of them run
+   * even when one fails.
    *
    * @throws AggregateError with what failed, after the last task.
    */
   stop(): Promise<void> {
+    this.#isStopping = true;
     this.#stopped ??= this.#runStopTasks();
     return this.#stopped;
   }
@@ -170,7 +214,27 @@ export class Shard implements ShardContext, AsyncDisposable {
     CHANNELS.slowOperation.publish({ shard: this.id, ...slow });
   }
 
+  async #drainWithin(timeoutMs: number): Promise<void> {
+    const timer = setTimeout(() => this.endDrain(), timeoutMs);
+    const { signal } = this.#drainEnd;
+    const ended = new Promise<void>((resolve) => {
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await Promise.race([this.drain(), ended]);
+    clearTimeout(timer);
+  }
+
+  async #runDrainTasks(): Promise<void> {
+    const { signal } = this.#drainEnd;
+    // All begin before this returns: no shard takes new work while another one still does.
+    const tasks = this.#drainTasks.toReversed().map(async (task) => task(signal));
+    for (const result of await Promise.allSettled(tasks)) {
+      if (result.status === 'rejected') this.log.error({ err: result.reason }, 'a drain task failed');
+    }
+  }
+
   async #runStopTasks(): Promise<void> {
+    if (this.#drained === undefined) await this.#drainWithin(DRAIN_MS);
     const failures: unknown[] = [];
     for (let task = this.#stopTasks.pop(); task !== undefined; task = this.#stopTasks.pop()) {
       try {

@@ -36,6 +36,8 @@ export interface WireError {
 /** Main thread to shard. */
 export type Command =
   | { readonly type: 'start' }
+  | { readonly type: 'drain' }
+  | { readonly type: 'endDrain' }
   | { readonly type: 'stop' }
   | { readonly type: 'exit' }
   | { readonly type: 'collectMetrics' }
@@ -46,6 +48,7 @@ export type Command =
 export type Report =
   | { readonly type: 'ready'; readonly ringFd: number }
   | { readonly type: 'started' }
+  | { readonly type: 'drained' }
   | { readonly type: 'stopped'; readonly error: WireError | undefined }
   | { readonly type: 'metrics'; readonly families: readonly MetricFamily[] }
   | { readonly type: 'failed'; readonly error: WireError; readonly where?: RejectedWhere }

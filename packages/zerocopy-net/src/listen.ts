@@ -66,6 +66,8 @@ export async function listen(options: ListenOptions, handler: ConnectionHandler)
     },
     handler,
   );
+  // All shards stop accepting, and finish what has begun, before any of them stops a service.
+  if (!shard.stopping) shard.onDrain(() => listener.close());
   shard.onStop(() => listener.close());
   return listener;
 }

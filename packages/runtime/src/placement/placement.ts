@@ -29,9 +29,9 @@ export interface PlacementOptions {
   /** How many shards. @default one for each CPU of the set, within the control group's quota */
   readonly shards?: number;
   /** @default 'max-spread'; 'unbound' when overprovisioned, 'fenced' with a set of CPUs */
-  readonly placement?: Placement;
+  readonly placement?: Placement | undefined;
   /** The set of CPUs for shards: numbers, or a list such as `'0-3,8'`. @default all that the process may use */
-  readonly cpus?: readonly number[] | string;
+  readonly cpus?: readonly number[] | string | undefined;
   /** Other work shares the CPUs of the shards. @default true with more shards than CPUs, or with a CPU quota */
   readonly overprovisioned?: boolean;
   /** The directory that stands for `/`, for tests. @default '/' */

@@ -1,0 +1,1 @@
+export { type Advice, type AdviceOptions, startupAdvice } from './advice.js';
