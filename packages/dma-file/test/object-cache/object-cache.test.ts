@@ -1,0 +1,408 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { IOBuf } from '@sunstar/iobuf';
+import { heapArena, ShardMemory } from '@sunstar/runtime';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DmaFile, ObjectCache, type ObjectCacheOptions, type Pin } from '../../src/index.js';
+import { scratch } from '../support.js';
+import { ManualFile } from './manual-file.js';
+
+const { path, shard } = scratch();
+const KIB = 1024;
+const PLACES = 8;
+const SLOT = 8192;
+
+interface SetUp {
+  readonly memory: ShardMemory;
+  readonly cache: ObjectCache;
+  readonly files: readonly ManualFile[];
+}
+
+function setUp(options: ObjectCacheOptions = {}): SetUp {
+  const memory = new ShardMemory(heapArena(4 << 20), { debug: false, lowWaterBytes: 0 });
+  const cache = new ObjectCache({ memory, limit: 64 * KIB, ...options });
+  const files = ['a', 'b'].map(
+    (name, seed) =>
+      new ManualFile(
+        name,
+        memory,
+        Buffer.from(Uint8Array.from({ length: PLACES * SLOT - 3000 }, (_, i) => i * 31 + seed * 7)),
+      ),
+  );
+  return { memory, cache, files };
+}
+
+function bytesOf(content: IOBuf): Buffer {
+  const bytes = content.toBuffer();
+  content[Symbol.dispose]();
+  return bytes;
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+    return 'no error';
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error);
+  }
+}
+
+/** Whether a file has these bytes in a slot, as far as the file goes. */
+function holds(file: ManualFile, slot: number, bytes: Buffer): boolean {
+  const at = slot * SLOT;
+  const there = file.content.subarray(at, at + bytes.length);
+  return there.equals(bytes.subarray(0, there.length));
+}
+
+/** What the model knows of an object that the cache must have, or may have let go. */
+interface Known {
+  bytes: Buffer;
+  isDirty: boolean;
+}
+
+const place = { file: fc.nat({ max: 1 }), slot: fc.nat({ max: PLACES - 1 }) };
+const step = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('put' as const),
+      ...place,
+      sizeBytes: fc.integer({ min: 1, max: SLOT }),
+      dirty: fc.boolean(),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('read' as const),
+      ...place,
+      length: fc.integer({ min: 1, max: SLOT }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('get' as const), ...place }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('complete' as const),
+      index: fc.nat(),
+      fails: fc.integer({ min: 0, max: 5 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('pin' as const), ...place }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('unpin' as const), index: fc.nat() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('invalidate' as const),
+      ...place,
+      count: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('pressure' as const), kib: fc.integer({ min: 1, max: 200 }) }),
+  },
+);
+
+describe('ObjectCache', () => {
+  it('never shows anything but the newest object, loses nothing dirty, and keeps its limits', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const { memory, cache, files } = setUp({ maxEntries: 12 });
+        // What the application holds to be the truth at each place it has put to; else it is the file's.
+        const truth = new Map<string, Known>();
+        const pins: { key: string; pin: Pin }[] = [];
+        const pending: Promise<unknown>[] = [];
+        let seed = 0;
+        const keyOf = (file: number, slot: number): string => `${file}:${slot}`;
+        for (const one of steps) {
+          if (one.do === 'put') {
+            const key = keyOf(one.file, one.slot);
+            const bytes = Buffer.alloc(one.sizeBytes, ++seed);
+            using content = IOBuf.from(bytes, memory);
+            const before = truth.get(key);
+            try {
+              const kept = cache.put(files[one.file], one.slot * SLOT, content, { dirty: one.dirty });
+              // A clean object is in the file already.
+              if (kept && !one.dirty) bytes.copy(files[one.file].content, one.slot * SLOT);
+              if (kept) truth.set(key, { bytes, isDirty: one.dirty });
+              if (!kept)
+                expect(cache.get(files[one.file], one.slot * SLOT)?.[Symbol.dispose]()).toBeUndefined();
+            } catch (error) {
+              expect((error as { code: string }).code).toBe('SUNSTAR_CACHE_FULL');
+              expect(one.dirty).toBe(true);
+              if (before !== undefined) truth.set(key, before);
+            }
+          } else if (one.do === 'read') {
+            const reading = cache.read(files[one.file], one.slot * SLOT, one.length).then(
+              (content) => {
+                expect(content.sizeBytes).toBeLessThanOrEqual(one.length);
+                content[Symbol.dispose]();
+              },
+              (error: unknown) => expect(error).toMatchObject({ message: 'injected' }),
+            );
+            pending.push(reading);
+          } else if (one.do === 'get') {
+            const content = cache.get(files[one.file], one.slot * SLOT);
+            const known = truth.get(keyOf(one.file, one.slot));
+            if (content !== undefined) {
+              const bytes = bytesOf(content);
+              // What a longer read has brought may go on behind it.
+              const count = Math.min(bytes.length, known?.bytes.length ?? 0);
+              if (known !== undefined)
+                expect(bytes.subarray(0, count).equals(known.bytes.subarray(0, count))).toBe(true);
+            }
+          } else if (one.do === 'complete') {
+            const parked = files.flatMap((file) => file.parked);
+            if (parked.length > 0)
+              parked[one.index % parked.length].finish(one.fails === 0 ? new Error('injected') : null);
+            await turn();
+          } else if (one.do === 'pin') {
+            const key = keyOf(one.file, one.slot);
+            if (cache.has(files[one.file], one.slot * SLOT))
+              pins.push({ key, pin: cache.pin(files[one.file], one.slot * SLOT) });
+            else expect(() => cache.pin(files[one.file], one.slot * SLOT)).toThrow(/no object/);
+          } else if (one.do === 'unpin' && pins.length > 0) {
+            const [{ pin }] = pins.splice(one.index % pins.length, 1);
+            pin[Symbol.dispose]();
+            pin[Symbol.dispose]();
+          } else if (one.do === 'invalidate') {
+            cache.invalidate(files[one.file], one.slot * SLOT, (one.slot + one.count) * SLOT);
+            for (let slot = one.slot; slot < one.slot + one.count; slot++) {
+              truth.delete(keyOf(one.file, slot));
+              expect(cache.has(files[one.file], slot * SLOT)).toBe(false);
+              for (let i = pins.length - 1; i >= 0; i--) {
+                // Forgotten objects take their pins along; releasing one must not release another.
+                if (pins[i].key === keyOf(one.file, slot)) pins.splice(i, 1)[0].pin[Symbol.dispose]();
+              }
+            }
+          } else if (one.do === 'flush') {
+            pending.push(
+              cache.flush().catch((error: unknown) => expect(error).toMatchObject({ message: 'injected' })),
+            );
+          } else if (one.do === 'pressure') {
+            const block = memory.tryAllocate(one.kib * KIB);
+            if (block >= 0) memory.free(block);
+          }
+          cache.invariants();
+          for (const { key } of pins) {
+            const [file, slot] = key.split(':').map(Number);
+            expect(cache.has(files[file], slot * SLOT), 'pinned objects stay').toBe(true);
+          }
+          for (const [key, known] of truth) {
+            const [file, slot] = key.split(':').map(Number);
+            if (known.isDirty && cache.stats.dirtyEntries > 0) continue;
+            if (known.isDirty)
+              expect(holds(files[file], slot, known.bytes), `object ${key} is written`).toBe(true);
+          }
+        }
+        for (const { pin } of pins) pin[Symbol.dispose]();
+        for (let round = 0; round < 200; round++) {
+          for (const one of files.flatMap((file) => file.parked)) one.finish(null);
+          await turn();
+          if (round === 3) pending.push(cache.close());
+          if (round > 3 && files.every((file) => file.parked.length === 0)) break;
+        }
+        await Promise.all(pending);
+        for (const [key, known] of truth) {
+          const [file, slot] = key.split(':').map(Number);
+          expect(holds(files[file], slot, known.bytes), `object ${key}`).toBe(true);
+        }
+        expect(memory.stats().liveBlocks).toBe(0);
+      }),
+      { numRuns: 80 },
+    );
+  });
+
+  it('evicts the least recently used first, and nothing that is pinned or dirty', () => {
+    const { memory, cache, files } = setUp({ limit: 4 * 4096, maxDirty: 4096 });
+    const [file] = files;
+    const put = (slot: number, dirty = false): boolean => {
+      using content = IOBuf.from(Buffer.alloc(4096, slot), memory);
+      return cache.put(file, slot * SLOT, content, { dirty });
+    };
+    const there = (): number[] =>
+      Array.from({ length: PLACES }, (_, i) => i).filter((slot) => cache.has(file, slot * SLOT));
+    for (const slot of [0, 1, 2]) put(slot);
+    put(3, true);
+    cache.get(file, 0)?.[Symbol.dispose]();
+    const pin = cache.pin(file, SLOT);
+    expect(put(4)).toBe(true);
+    expect(there()).toEqual([0, 1, 3, 4]);
+    expect(put(5)).toBe(true);
+    expect(there()).toEqual([1, 3, 4, 5]);
+    const second = cache.pin(file, 4 * SLOT);
+    expect(put(6)).toBe(true);
+    const third = cache.pin(file, 6 * SLOT);
+    expect(put(7)).toBe(false);
+    expect(() => put(7, true)).toThrow(/no room/);
+    expect(there()).toEqual([1, 3, 4, 6]);
+    pin[Symbol.dispose]();
+    expect(put(7)).toBe(true);
+    expect(there()).toEqual([3, 4, 6, 7]);
+    expect(cache.stats).toMatchObject({
+      evictions: 4,
+      pinnedEntries: 2,
+      dirtyEntries: 1,
+      usedBytes: 4 * 4096,
+    });
+    second[Symbol.dispose]();
+    third[Symbol.dispose]();
+    cache.invalidate(file);
+    cache.invariants();
+  });
+
+  it('reads an object once for all who ask, each gets a share, and an error reaches all', async () => {
+    const { cache, files, memory } = setUp();
+    const [file] = files;
+    const readers = [100, 4000, 4096].map((length) =>
+      cache.read(file, 0, 4096).then((content) => bytesOf(content).length === 4096 && length > 0),
+    );
+    expect(file.reads).toBe(1);
+    file.parked[0].finish(null);
+    expect(await Promise.all(readers)).toEqual([true, true, true]);
+    expect(bytesOf(await cache.read(file, 0, 10)).equals(file.content.subarray(0, 10))).toBe(true);
+    expect(file.reads).toBe(1);
+    // More than what is there is read again.
+    const longer = cache.read(file, 0, 8000);
+    file.parked[0].finish(null);
+    expect(bytesOf(await longer)).toHaveLength(8000);
+    const failing = [codeOf(cache.read(file, SLOT, 10)), codeOf(cache.read(file, SLOT, 5))];
+    file.parked[0].finish(Object.assign(new Error('no'), { code: 'E' }));
+    expect(await Promise.all(failing)).toEqual(['E', 'E']);
+    expect(cache.stats).toMatchObject({ hits: 1, misses: 3, joined: 3, loadErrors: 1, entries: 1 });
+    await cache.close();
+    expect(await codeOf(cache.read(file, 0, 1))).toBe('SUNSTAR_CACHE_CLOSED');
+    expect(memory.stats().liveBlocks).toBe(0);
+  });
+
+  it('does not keep what was read before something newer was put or forgotten', async () => {
+    const { cache, files, memory } = setUp();
+    const [file] = files;
+    const old = cache.read(file, 0, 100);
+    using newer = IOBuf.from('newer', memory);
+    cache.put(file, 0, newer, { dirty: true });
+    file.parked[0].finish(null);
+    (await old)[Symbol.dispose]();
+    expect(bytesOf(cache.get(file, 0) as IOBuf).toString()).toBe('newer');
+    const gone = cache.read(file, SLOT, 100);
+    cache.invalidate(file);
+    file.parked[0].finish(null);
+    (await gone)[Symbol.dispose]();
+    expect(cache.stats.entries).toBe(0);
+  });
+
+  it('writes objects of one place one after the other', async () => {
+    const { cache, files, memory } = setUp();
+    const [file] = files;
+    const put = (text: string): void => {
+      using content = IOBuf.from(text, memory);
+      cache.put(file, 0, content, { dirty: true });
+    };
+    put('first');
+    const one = cache.flush();
+    await turn();
+    put('second');
+    const two = cache.flush();
+    await turn();
+    expect(file.parked).toHaveLength(1);
+    file.parked[0].finish(null);
+    await one;
+    await turn();
+    expect(file.parked).toHaveLength(1);
+    file.parked[0].finish(null);
+    await two;
+    expect(file.content.toString('latin1', 0, 6)).toBe('second');
+    expect(cache.stats).toMatchObject({ writes: 2, dirtyEntries: 0 });
+    await cache.close();
+  });
+
+  it('gives memory back when the shard runs out, but nothing dirty', () => {
+    const { cache, files, memory } = setUp({ limit: '3MiB', maxDirty: '3MiB' });
+    const [file] = files;
+    const put = (offset: number, dirty: boolean): void => {
+      using content = new IOBuf(memory);
+      content.adopt(memory.allocate(64 * KIB), 64 * KIB, 0, 64 * KIB);
+      cache.put(file, offset, content, { dirty });
+    };
+    for (let i = 0; i < 40; i++) put(i * 65_536, false);
+    const block = memory.allocate(2 << 20);
+    expect(block).toBeGreaterThanOrEqual(0);
+    expect(cache.stats.entries).toBeLessThan(40);
+    expect(cache.stats.reclaims).toBeGreaterThan(0);
+    cache.invariants();
+    memory.free(block);
+    cache.invalidate(file);
+    for (let i = 0; i < 40; i++) put(i * 65_536, true);
+    expect(memory.tryAllocate(2 << 20)).toBe(-1);
+    cache.invalidate(file);
+    expect(memory.stats().liveBlocks).toBe(0);
+  });
+
+  it('writes dirty objects in the background when memory is short, and lets them go', async () => {
+    const memory = new ShardMemory(heapArena(4 << 20), { debug: false, lowWaterBytes: 1 << 20 });
+    const cache = new ObjectCache({ memory, limit: '4MiB', maxDirty: '4MiB' });
+    const file = new ManualFile('a', memory, Buffer.alloc(4 << 20));
+    for (let i = 0; i < 56; i++) {
+      using content = new IOBuf(memory);
+      content.adopt(memory.allocate(64 * KIB), 64 * KIB, 0, 64 * KIB);
+      cache.put(file, i * 65_536, content, { dirty: true });
+    }
+    while (cache.stats.evictions === 0) {
+      for (const parked of [...file.parked]) parked.finish(null);
+      await turn();
+    }
+    expect(cache.stats.writes).toBeGreaterThan(0);
+    cache.invariants();
+    cache.invalidate(file);
+  });
+
+  it('reads past itself what it has no room for', async () => {
+    const { cache, files, memory } = setUp({ limit: 16 * KIB });
+    const [file] = files;
+    const held: IOBuf[] = [];
+    // Shares outside of the cache keep its memory although it has let the objects go.
+    for (let slot = 0; slot < 5; slot++) {
+      const reading = cache.read(file, slot * SLOT, 4096);
+      await turn();
+      file.parked[0].finish(null);
+      held.push(await reading);
+    }
+    expect(cache.stats.bypassed).toBe(1);
+    for (const one of held) one[Symbol.dispose]();
+    const tooLarge = cache.read(file, 0, 20 * KIB);
+    await turn();
+    file.parked[0].finish(null);
+    expect(bytesOf(await tooLarge)).toHaveLength(20 * KIB);
+    expect(cache.stats.bypassed).toBe(2);
+    await cache.close();
+    expect(memory.stats().liveBlocks).toBe(0);
+  });
+
+  it('serves a real file, and checks its options', async () => {
+    await using file = await DmaFile.open(path('objects'), { flags: 'w+' });
+    await file.write(0, Buffer.alloc(32 * KIB, 'x'));
+    {
+      await using cache = new ObjectCache({ limit: '1MiB' });
+      const contents = await Promise.all(Array.from({ length: 10 }, () => cache.read(file, 4096, 5000)));
+      for (const content of contents) expect(bytesOf(content).equals(Buffer.alloc(5000, 'x'))).toBe(true);
+      expect(cache.stats).toMatchObject({ misses: 1, joined: 9 });
+      expect(() => new ObjectCache({ limit: '1MiB' })).toThrow(/object-cache/);
+      using page = IOBuf.from(Buffer.alloc(4096, 'y'));
+      cache.put(file, 8192, page, { dirty: true });
+      await cache.flush(file);
+    }
+    using written = await file.read(8192, 4096);
+    expect(written.toBuffer().equals(Buffer.alloc(4096, 'y'))).toBe(true);
+    for (const options of [
+      { limit: 1 },
+      { limit: '64GiB' },
+      { limit: '1MiB', maxDirty: '2MiB' },
+      { maxEntries: 0 },
+    ]) {
+      expect(() => new ObjectCache(options)).toThrow(/expected/);
+    }
+    expect(shard.memory.group('object-cache').stats.usedBytes).toBe(0);
+  });
+});
