@@ -20,7 +20,7 @@ import {
   transform,
   updateWith,
 } from '../src/index.js';
-import { debugMemory, expectCode, pattern, runs } from './support.js';
+import { debugMemory, expectCode, pattern, runs, slowRuns } from './support.js';
 
 const memory = debugMemory();
 
@@ -50,7 +50,7 @@ describe('streams bring and take the same bytes', () => {
         using collected = await collect(Readable.from(pieces), { memory, wrap });
         expect(collected.equals(bytes)).toBe(true);
       }),
-      { numRuns: runs(60) },
+      { numRuns: slowRuns(60) },
     );
   });
 
@@ -71,7 +71,7 @@ describe('streams bring and take the same bytes', () => {
         }
         expect(Buffer.concat(read).equals(bytes)).toBe(true);
       }),
-      { numRuns: runs(40) },
+      { numRuns: slowRuns(40) },
     );
   });
 
@@ -133,7 +133,7 @@ describe('zlib', () => {
         using unpacked = await transform(packed, createGunzip());
         expect(unpacked.equals(buffer)).toBe(true);
       }),
-      { numRuns: runs(25) },
+      { numRuns: slowRuns(25) },
     );
   });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Cursor, IOBuf } from '../src/index.js';
-import { debugMemory, expectCode, pattern } from './support.js';
+import { debugMemory, expectCode, pattern, runs } from './support.js';
 
 const memory = debugMemory();
 
@@ -170,7 +170,7 @@ test('every sequence of reads equals a plain byte array', () => {
         }
       },
     ),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 
   function act(cursor: Cursor, kind: string, n: number): unknown {

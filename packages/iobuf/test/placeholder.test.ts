@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { IOBuf, type Placeholder } from '../src/index.js';
-import { debugMemory, expectCode, pattern } from './support.js';
+import { debugMemory, expectCode, pattern, runs } from './support.js';
 
 const memory = debugMemory();
 
@@ -164,6 +164,6 @@ test('placeholders survive appends and trims around them, and shares see them wr
       buffer[Symbol.dispose]();
       expect(memory.stats().usedBytes).toBe(before);
     }),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });

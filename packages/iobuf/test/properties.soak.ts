@@ -1,9 +1,11 @@
-// The properties of the tests, each 10,000 times: see `runs` in support.ts.
+// The properties of the tests, 10,000 or 1,000 times each: see support.ts.
 import './bad-input.test.js';
 import './checksums.test.js';
 import './cursor.test.js';
 import './formats.test.js';
 import './numbers.test.js';
+import './growth.test.js';
+import './scatter.test.js';
 import './placeholder.test.js';
 import './bridges.test.js';
 import './transfer.test.js';
