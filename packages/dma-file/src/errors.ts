@@ -112,6 +112,19 @@ export function appenderBusyError(): SunstarError {
   );
 }
 
+/** A file has fewer bytes than were asked for. */
+export function endOfFileError(path: string, wanted: number, found: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_END_OF_FILE',
+    `'${path}' has ${found} more bytes, not ${wanted}. Ask for fewer, or use read() which gives what there is.`,
+  );
+}
+
+/** A read after close(). */
+export function streamClosedError(): SunstarError {
+  return new SunstarError('SUNSTAR_STREAM_CLOSED', 'The stream is closed. Read before close().');
+}
+
 /** A batch is larger than the log takes. */
 export function batchTooLargeError(sizeBytes: number, limitBytes: number): SunstarError {
   return new SunstarError(

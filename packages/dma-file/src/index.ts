@@ -33,3 +33,10 @@ export type { ObjectCacheStats } from './object-cache/stats.js';
 export type { DmaFileOptions, OpenFlags, OpenMode } from './open-options.js';
 export { ScatterBatch, type ScatterOptions } from './scatter/scatter-batch.js';
 export { ScatterError } from './scatter/scatter-error.js';
+export {
+  type ReadSource,
+  StreamReader,
+  type StreamReaderOptions,
+  type StreamReaderStats,
+} from './streams/stream-reader.js';
+export { StreamWriter, type StreamWriterOptions } from './streams/stream-writer.js';

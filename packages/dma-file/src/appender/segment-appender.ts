@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { IOBuf } from '@sunstar/iobuf';
 import { ERRNO, type SunstarError, systemError } from '@sunstar/runtime';
 import { CommitDelay } from '../dispatch/commit-delay.js';
@@ -11,6 +12,7 @@ import {
   isRefusal,
 } from '../errors.js';
 import { operate } from '../operate.js';
+import { writableOf } from '../streams/adapters.js';
 import { AppendBuffer } from './append-buffer.js';
 import type { AppendTarget } from './append-target.js';
 import { ChunkCache } from './chunk-cache.js';
@@ -283,6 +285,11 @@ export class SegmentAppender implements AsyncDisposable {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  /** A Node stream into the log; finishing it seals and closes the file. */
+  toWritable(): Writable {
+    return writableOf(this);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
