@@ -54,6 +54,7 @@ export function attach(options: AttachOptions = {}): Shard {
     memory,
     peerArenas: [arena],
     turnClock: reactor,
+    idleMs: () => reactor.stats.idleMs,
     wake() {},
   });
   const shard = new Shard({

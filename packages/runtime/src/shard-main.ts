@@ -47,6 +47,7 @@ function build(): Shard {
     memory,
     peerArenas: arenas,
     turnClock: reactor,
+    idleMs: () => reactor.stats.idleMs,
     wake: (peer) => reactor.wake(Atomics.load(words, layout.ringDescriptorWord(peer))),
   });
   const shard = new Shard({
