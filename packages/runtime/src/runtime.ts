@@ -71,6 +71,7 @@ export class Runtime implements AsyncDisposable {
       shards: this.#shards,
       groupName: (groupId) => names.nameOf(groupId),
       log: this.#log,
+      entry: this.#options.entry,
       options: this.#options.observe,
     });
   }
@@ -161,6 +162,11 @@ export class Runtime implements AsyncDisposable {
   /** The metrics of all shards in the text format of Prometheus; a shard that stalls is left out. */
   metrics(): Promise<string> {
     return this.#observer.text();
+  }
+
+  /** What the shards have done since they started: tables for people. */
+  report(): Promise<string> {
+    return this.#observer.report();
   }
 
   /** The port on which the metrics are served; undefined without the option `metrics`. */

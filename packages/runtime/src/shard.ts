@@ -3,10 +3,11 @@ import { IoScheduler, reactorIoParts } from './io/index.js';
 import { hashKey } from './key-hash.js';
 import type { Logger } from './log.js';
 import type { ShardMemory } from './memory/index.js';
-import { Metrics } from './metrics/index.js';
+import { type MetricFamily, Metrics } from './metrics/index.js';
 import { OperationLatencies, type SlowOperation } from './metrics/operation-latencies.js';
 import { registerShardMetrics } from './metrics/shard-metrics.js';
 import { CHANNELS } from './observe/channels.js';
+import { MetricSnapshot, overview } from './observe/overview.js';
 import { serviceOf } from './observe/rejection.js';
 import type { Reactor } from './reactor/index.js';
 import { GroupNames } from './scheduling/group-names.js';
@@ -32,6 +33,8 @@ export interface ShardContext {
   readonly log: Logger;
   /** Who gets which part of this shard's CPU time: see docs/scheduling.md. */
   readonly groups: ShardGroups;
+  /** What this shard has done since it started, and who holds its memory: for people. */
+  report(): Promise<string>;
   /** The `data` option of {@link Runtime.start}, structured-cloned; undefined under {@link attach}. */
   readonly data: unknown;
   /** The shard that a key belongs to, the same on every shard and in every run with as many shards. */
@@ -199,6 +202,21 @@ export class Shard implements ShardContext, AsyncDisposable {
   /** Rejects calls to a shard that has crashed. */
   peerGone(shardId: number, cause: unknown): void {
     this.#mesh.peerGone(shardId, cause);
+  }
+
+  /** What this shard has done since it started, and who holds its memory: for people. */
+  async report(): Promise<string> {
+    const up: MetricFamily = {
+      name: 'sunstar_shard_up',
+      help: '',
+      type: 'gauge',
+      aggregator: 'sum',
+      values: [{ value: 1, labels: { shard: this.id } }],
+    };
+    // Loaded when somebody asks: few shards ever print one.
+    const { overviewTable } = await import('./observe/overview-table.js');
+    const snapshot = new MetricSnapshot([[up], await this.metrics.collect()]);
+    return `${overviewTable(overview(snapshot))}\n${this.memory.report()}`;
   }
 
   /** The group that runs, and the service that an error comes from: for a promise whose rejection nobody handles. */

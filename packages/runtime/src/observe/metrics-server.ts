@@ -14,6 +14,7 @@ export class MetricsServer {
   readonly #server: Server;
   readonly #text: () => Promise<string>;
   #collecting: Promise<string> | undefined;
+  #port = 0;
 
   private constructor(text: () => Promise<string>) {
     this.#text = text;
@@ -56,11 +57,12 @@ export class MetricsServer {
       });
       self.#server.listen(port, host, resolve);
     });
+    self.#port = (self.#server.address() as AddressInfo).port;
     return self;
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#port;
   }
 
   close(): void {

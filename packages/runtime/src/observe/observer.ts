@@ -1,8 +1,11 @@
 import type { Logger } from '../log.js';
 import { type MetricFamily, Metrics } from '../metrics/index.js';
 import { prometheusText } from '../metrics/prometheus.js';
+import { type InspectAnswer, InspectServer } from './inspect-server.js';
 import { MetricsServer } from './metrics-server.js';
 import type { ResolvedObserveOptions } from './options.js';
+import { MetricSnapshot, overview } from './overview.js';
+import { overviewTable } from './overview-table.js';
 import { StallReporter } from './stall-reporter.js';
 import { watchStalls } from './stall-watch.js';
 
@@ -21,6 +24,8 @@ export interface ObserverParts {
   readonly shards: readonly ObservedShard[];
   readonly groupName: (groupId: number) => string;
   readonly log: Logger;
+  /** What the shards run, for people. */
+  readonly entry: string;
   readonly options: ResolvedObserveOptions;
 }
 
@@ -32,6 +37,7 @@ export class Observer {
   readonly #answered = new Map<number, number>();
   readonly #endWatches: (() => void)[] = [];
   #server: MetricsServer | undefined;
+  #inspect: InspectServer | undefined;
 
   constructor(parts: ObserverParts) {
     this.#parts = parts;
@@ -67,12 +73,14 @@ export class Observer {
 
   /** Serves what the options ask for. @throws SunstarError `SUNSTAR_METRICS_UNAVAILABLE` */
   async start(): Promise<void> {
-    const { metrics } = this.#parts.options;
+    const { metrics, inspect } = this.#parts.options;
+    if (inspect) this.#inspect = await InspectServer.listen(() => this.#answer(), this.#parts.log);
     if (metrics !== undefined) this.#server = await MetricsServer.listen(metrics, () => this.text());
   }
 
   stop(): void {
     this.#server?.close();
+    this.#inspect?.close();
     for (const end of this.#endWatches.splice(0)) end();
   }
 
@@ -101,5 +109,14 @@ export class Observer {
   /** The metrics in the text format of Prometheus. */
   async text(): Promise<string> {
     return prometheusText(await this.collect());
+  }
+
+  /** Tables for people: what the shards have done since they started. */
+  async report(): Promise<string> {
+    return overviewTable(overview(new MetricSnapshot(await this.collect())));
+  }
+
+  async #answer(): Promise<InspectAnswer> {
+    return { pid: process.pid, entry: this.#parts.entry, metrics: await this.collect() };
   }
 }

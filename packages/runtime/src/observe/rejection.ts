@@ -1,7 +1,8 @@
 import type { Sharded } from '../smp/index.js';
 
-/** A class and one of its methods on a line of a stack, `async` ones included. */
-const METHOD = /^\s*at (?:async )?(?:new )?([\p{ID_Start}$_][\p{ID_Continue}$]*)\./u;
+/** What follows `at` on a line of a stack: a class and a method, or a `#private` method, which V8 prints alone. */
+const CALL =
+  /^\s*at (?:async )?(?:new )?(?:(?<className>[\p{ID_Start}$_][\p{ID_Continue}$]*)\.|(?<privateName>#[\p{ID_Start}$_][\p{ID_Continue}$]*))/u;
 
 /**
  * The service that an error comes from: the innermost call of its stack that is a method of one. Undefined when no
@@ -9,10 +10,16 @@ const METHOD = /^\s*at (?:async )?(?:new )?([\p{ID_Start}$_][\p{ID_Continue}$]*)
  */
 export function serviceOf(error: unknown, services: readonly Sharded<object>[]): string | undefined {
   if (!(error instanceof Error) || error.stack === undefined) return undefined;
-  const byClass = new Map(services.map(({ name, local }) => [local.constructor.name, name]));
   for (const line of error.stack.split('\n')) {
-    const name = byClass.get(METHOD.exec(line)?.[1] ?? '');
-    if (name !== undefined) return name;
+    const { className, privateName } = CALL.exec(line)?.groups ?? {};
+    if (className !== undefined) {
+      const found = services.find(({ local }) => local.constructor.name === className);
+      if (found !== undefined) return found.name;
+    }
+    if (privateName !== undefined) {
+      const having = services.filter(({ local }) => String(local.constructor).includes(`${privateName}(`));
+      if (having.length === 1) return having[0].name;
+    }
   }
   return undefined;
 }
