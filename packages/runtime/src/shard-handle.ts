@@ -68,10 +68,14 @@ export class ShardHandle {
       name: `shard ${birth.shardId}`,
     });
     this.#worker.on('message', (report: Report) => this.#onReport(report, on));
-    // Comes after the report of the same error, which is the better copy.
-    this.#worker.on('error', (error) => this.#crashed(error));
+    // The report of the same error says more, and comes before or after, but always before the exit.
+    let thrown: Error | undefined;
+    this.#worker.on('error', (error) => {
+      thrown = error;
+    });
     this.ended = new Promise((resolve) => {
       this.#worker.on('exit', (exitCode) => {
+        if (thrown !== undefined) this.#crashed(thrown);
         if (!this.#exiting) this.#crashed(new Error(`its thread ended by itself with exit code ${exitCode}`));
         this.#hasEnded = true;
         for (const waiter of this.#waiting.values()) waiter.reject(this.#endError());
