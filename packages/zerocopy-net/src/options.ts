@@ -37,8 +37,8 @@ export interface ConnectionOptions {
   /** Whether large pieces are sent without a copy. @defaultValue 'auto' */
   readonly zeroCopy?: ZeroCopyChoice | undefined;
   /**
-   * How large a piece of output (a fragment of an `IOBuf`) must be to be sent without a copy.
-   * @defaultValue 32768 (32 KiB); 1 byte to 128 KiB. 10240 is where others draw the line.
+   * A send leaves without a copy when it has at least so many bytes in pieces (fragments of an `IOBuf`) of at least
+   * an eighth of it. @defaultValue 32768 (32 KiB); 1 byte to 128 KiB. 10240 is where others draw the line.
    */
   readonly zeroCopyThresholdBytes?: number | undefined;
 }

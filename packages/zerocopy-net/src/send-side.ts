@@ -2,7 +2,9 @@ import { IOBuf } from '@sunstar/iobuf';
 import { type Completion, ERRNO, IORING_OP, SunstarError, systemError } from '@sunstar/runtime';
 import { handlerFailed, outputLimit } from './errors.js';
 import type { Network } from './network.js';
+import { MAX_FRAGMENTS_PER_SEND } from './send-tables.js';
 import { type Transport, TransportState } from './transport.js';
+import { copyCount } from './zero-copy/send-run.js';
 import { type ZeroCopyOwner, ZeroCopySide } from './zero-copy/zero-copy-side.js';
 
 const MSG_NOSIGNAL = 0x4000;
@@ -179,7 +181,7 @@ export class SendSide implements Completion, ZeroCopyOwner {
   #submit(): void {
     const { reactor, memory, tables } = this.#network;
     const content = this.#inFlight;
-    let count = content.fragmentCount;
+    let count = copyCount(content, MAX_FRAGMENTS_PER_SEND);
     let flags = MSG_NOSIGNAL;
     if (content.sizeBytes >= this.#transport.limits.zeroCopyThresholdBytes) {
       this.#zeroCopy ??= new ZeroCopySide(this.#transport, this.#network, this);
@@ -188,10 +190,9 @@ export class SendSide implements Completion, ZeroCopyOwner {
         this.#operationId = id;
         return;
       }
-      if (this.#zeroCopy.copyCount < count) {
-        count = this.#zeroCopy.copyCount;
-        flags |= MSG_MORE;
-      }
+      count = this.#zeroCopy.copyCount;
+      // What stays behind follows as soon as this has left.
+      if (count < content.fragmentCount) flags |= MSG_MORE;
     }
     // Without memory for a table, the first fragment goes alone.
     if (count > 1) this.#table = tables.tryFill(content, count);

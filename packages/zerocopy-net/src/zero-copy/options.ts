@@ -34,7 +34,7 @@ export interface ZeroCopyOptions {
   readonly registerMemory?: boolean;
 }
 
-/** The smallest piece that is worth it, measured with a cold source on a path that really avoids the copy. */
+/** The smallest send that is worth it, measured with a cold source on a path that really avoids the copy. */
 export const DEFAULT_ZERO_COPY_THRESHOLD_BYTES = 32_768;
 
 const CHOICES: readonly string[] = ['auto', 'always', 'never'];

@@ -6,7 +6,7 @@ export type CopyReason =
   | 'notSupported'
   /** The peer is on this machine: the kernel would copy, and charge more for it. */
   | 'localPeer'
-  /** No piece of it is as large as the threshold. */
+  /** It has not enough in large pieces. */
   | 'belowThreshold'
   /** It lies outside of the shard's memory (wrapped, or of another shard), and could be taken away. */
   | 'foreignMemory'

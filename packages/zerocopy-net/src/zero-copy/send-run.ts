@@ -5,38 +5,61 @@ export interface SendRun {
   /** Fragments. */
   count: number;
   sizeBytes: number;
-  /** It is worth a zero-copy send: most of it is in fragments of at least the threshold. */
+  /** It is worth a zero-copy send. */
   isLarge: boolean;
 }
 
 /**
- * Cuts the front of `content` into what is best copied, or best not. Small pieces beside a large one go along with
- * it (a header and its payload leave in one send) as long as there are at most half a threshold of them for each
- * large one.
+ * The most bytes of one send, except that one fragment may always go. Longer ones cost more for each byte, copied or
+ * not: they fill the socket's buffer, and what the processor's caches hold is gone before it is needed again.
+ */
+export const MAX_SEND_BYTES = 262_144;
+
+/** What is smaller than this part of the threshold costs more to look up than to copy. */
+const PIECES_IN_THRESHOLD = 8;
+
+/**
+ * Cuts the front of `content` into what is best copied, or best not. A zero-copy send has a price of its own (a
+ * notification, the memory to account for) and one for each page: so it pays when it has at least `thresholdBytes`
+ * in pieces that are not too small. Small ones in between (a header in front of its payload) go along with it, as
+ * long as they are few.
  *
  * @param run - Where the result is written; nothing is allocated.
  */
 export function measureRun(content: IOBuf, thresholdBytes: number, maxCount: number, run: SendRun): void {
-  const allowance = thresholdBytes / 2;
+  const pieceBytes = thresholdBytes / PIECES_IN_THRESHOLD;
   const end = Math.min(content.fragmentCount, maxCount);
   let smallBytes = 0;
-  let largeCount = 0;
-  let sizeBytes = 0;
+  let largeBytes = 0;
   let index = 0;
   for (; index < end; index++) {
     const length = content.fragmentLength(index);
-    if (length >= thresholdBytes) {
-      if (largeCount === 0 && smallBytes > allowance) break;
-      largeCount++;
+    if (index > 0 && smallBytes + largeBytes + length > MAX_SEND_BYTES) break;
+    if (length >= pieceBytes) {
+      if (largeBytes === 0 && smallBytes > pieceBytes) break;
+      largeBytes += length;
     } else {
-      if (largeCount > 0 && smallBytes + length > allowance * largeCount) break;
+      if (largeBytes > 0 && smallBytes + length > Math.max(pieceBytes, largeBytes / 4)) break;
       smallBytes += length;
     }
-    sizeBytes += length;
   }
   run.count = index;
-  run.sizeBytes = sizeBytes;
-  run.isLarge = largeCount > 0;
+  run.sizeBytes = smallBytes + largeBytes;
+  run.isLarge = largeBytes >= thresholdBytes;
+}
+
+/** How many fragments at the front a send with copies should take. */
+export function copyCount(content: IOBuf, maxCount: number): number {
+  const end = Math.min(content.fragmentCount, maxCount);
+  if (content.sizeBytes <= MAX_SEND_BYTES) return end;
+  let sizeBytes = content.fragmentLength(0);
+  let count = 1;
+  while (count < end) {
+    sizeBytes += content.fragmentLength(count);
+    if (sizeBytes > MAX_SEND_BYTES) break;
+    count++;
+  }
+  return count;
 }
 
 /** Drops fragments from the end of a run until it has at most so many bytes; to none, if the first is larger. */

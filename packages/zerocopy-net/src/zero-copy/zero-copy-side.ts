@@ -8,7 +8,7 @@ import { ErrorQueue, type ErrorQueueOwner } from './error-queue.js';
 import type { ZeroCopyMechanism } from './options.js';
 import { ZeroCopyPolicy } from './policy.js';
 import type { CopyReason } from './reasons.js';
-import { measureRun, type SendRun, shortenRun } from './send-run.js';
+import { copyCount, measureRun, type SendRun, shortenRun } from './send-run.js';
 import type { ShardZeroCopy } from './shard-zero-copy.js';
 import { ZeroCopyTracker } from './tracker.js';
 import type { ZeroCopySend } from './zero-copy-send.js';
@@ -116,8 +116,8 @@ export class ZeroCopySide implements ErrorQueueOwner {
     const reason = this.#decide(content, run);
     if (reason !== null) {
       this.#shard.counters.copied[reason]++;
-      // Nothing behind it will be sent without a copy either: all of it may go at once.
-      this.copyCount = reason === 'belowThreshold' ? run.count : content.fragmentCount;
+      // For any other reason, what is behind it will be copied just the same: it may go along.
+      this.copyCount = reason === 'belowThreshold' ? run.count : copyCount(content, MAX_FRAGMENTS_PER_SEND);
       return -1;
     }
     this.#begin(content, run);
