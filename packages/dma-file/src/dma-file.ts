@@ -29,6 +29,7 @@ import type { DmaFileOptions } from './open-options.js';
 import { operate, operateWithSignal } from './operate.js';
 import { type RangeTarget, readRange } from './range-read.js';
 import { writeRange } from './range-write.js';
+import { type FileRange, type RangeContent, type ReadManyOptions, readMany } from './read-many.js';
 import { RingTimer } from './ring-timer.js';
 import type { ScatterBatch, ScatterOptions } from './scatter/scatter-batch.js';
 import { writeScattered } from './scatter/write-scattered.js';
@@ -152,6 +153,14 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     while (this.#mustWait()) await this.#operations.waitForRoom(options?.signal);
     this.#admit(options, false, length);
     return readRange(this.#range, position, length, options?.memory, options?.signal);
+  }
+
+  /** Reads many ranges, merged where they are close to each other; see {@link readMany}. */
+  readMany(
+    ranges: Iterable<FileRange> | AsyncIterable<FileRange>,
+    options?: ReadManyOptions,
+  ): AsyncGenerator<RangeContent, void, undefined> {
+    return readMany(this, ranges, options);
   }
 
   /**

@@ -31,6 +31,13 @@ export { type Loader, ObjectCache, type Pin } from './object-cache/object-cache.
 export type { CacheFile, ObjectCacheOptions } from './object-cache/options.js';
 export type { ObjectCacheStats } from './object-cache/stats.js';
 export type { DmaFileOptions, OpenFlags, OpenMode } from './open-options.js';
+export {
+  type FileRange,
+  type RangeContent,
+  type RangeReader,
+  type ReadManyOptions,
+  readMany,
+} from './read-many.js';
 export { ScatterBatch, type ScatterOptions } from './scatter/scatter-batch.js';
 export { ScatterError } from './scatter/scatter-error.js';
 export {
