@@ -60,6 +60,7 @@ export function attach(options: AttachOptions = {}): Shard {
   const shard = new Shard({
     id: 0,
     count: 1,
+    generation: 0,
     reactor,
     memory,
     mesh,

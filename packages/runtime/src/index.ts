@@ -17,7 +17,7 @@ export * from './offload/index.js';
 export * from './placement/index.js';
 export * from './reactor/index.js';
 export { Runtime, type RuntimeState } from './runtime.js';
-export type { RuntimeOptions } from './runtime-options.js';
+export type { CrashAction, RuntimeOptions } from './runtime-options.js';
 export * from './scheduling/index.js';
 export { currentShard, type DrainTask, Shard, type ShardContext } from './shard.js';
 export { ShardCrashedError } from './shard-handle.js';

@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { arenaSize } from './attach.js';
 import { SunstarError } from './errors.js';
+import { fullReloadOptions, type ReloadOptions } from './life-cycle/restart-policy.js';
 import type { LogOption } from './log.js';
 import { checkHugePages, type HugePages } from './memory/index.js';
 import {
@@ -15,6 +16,9 @@ import { DEFAULT_TASK_QUOTA_US } from './scheduling/index.js';
 import type { ShardCrashedError } from './shard-handle.js';
 import { parseSize } from './size.js';
 import { fullLimits, type MeshLimits } from './smp/options.js';
+
+/** What to do about a crash: stop the runtime, or start the shard again. */
+export type CrashAction = 'stop' | 'reload';
 
 /** Options of {@link Runtime.start}. */
 export interface RuntimeOptions extends ObserveOptions {
@@ -41,8 +45,13 @@ export interface RuntimeOptions extends ObserveOptions {
   readonly taskQuotaUs?: number;
   /** Given to every shard as `shard.data`; structured-cloned. */
   readonly data?: unknown;
-  /** What to do when a shard crashes: stop all others, or call a function. @default 'stop' */
-  readonly onCrash?: 'stop' | ((error: ShardCrashedError) => void);
+  /**
+   * What to do when a shard crashes after the start: stop all others, start it again, or what a function says; when that
+   * returns nothing, nothing is done. @default 'stop'
+   */
+  readonly onCrash?: CrashAction | ((error: ShardCrashedError) => CrashAction | undefined);
+  /** How often crashed shards are started again, and when. */
+  readonly reload?: ReloadOptions;
   /** The pool for work that would hold up a shard, see {@link offload}. */
   readonly offload?: OffloadPoolOptions;
   /** Limits of the calls between shards, such as the size of a message. @default those of {@link MeshLimits} */
@@ -71,7 +80,8 @@ export interface ResolvedOptions {
   readonly mesh: Required<MeshLimits>;
   readonly offload: FullOffloadOptions;
   readonly data: unknown;
-  readonly onCrash: 'stop' | ((error: ShardCrashedError) => void);
+  readonly onCrash: CrashAction | ((error: ShardCrashedError) => CrashAction | undefined);
+  readonly reload: Required<ReloadOptions>;
   readonly log: Exclude<LogOption, object>;
   readonly observe: ResolvedObserveOptions;
   readonly startTimeoutMs: number;
@@ -105,7 +115,8 @@ export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
     mesh: fullLimits(options.mesh ?? {}),
     offload: fullOffloadOptions(options.offload ?? {}, placed),
     data: options.data,
-    onCrash: options.onCrash ?? 'stop',
+    onCrash: crashAction(options.onCrash ?? 'stop'),
+    reload: fullReloadOptions(options.reload ?? {}),
     log: options.log ?? 'info',
     observe: resolveObserveOptions(options),
     startTimeoutMs: timeout('startTimeoutMs', options.startTimeoutMs ?? 60_000),
@@ -113,6 +124,11 @@ export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
     advice: options.advice ?? true,
     stopTimeoutMs: timeout('stopTimeoutMs', options.stopTimeoutMs ?? 30_000),
   };
+}
+
+function crashAction(value: ResolvedOptions['onCrash']): ResolvedOptions['onCrash'] {
+  if (value === 'stop' || value === 'reload' || typeof value === 'function') return value;
+  throw invalid(`\`onCrash\` is ${String(value)}; give 'stop', 'reload' or a function.`);
 }
 
 function totalBytes(memory: number | string | undefined): number {

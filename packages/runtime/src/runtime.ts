@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { SunstarError } from './errors.js';
 import { logAdvice } from './life-cycle/log-advice.js';
+import { Reloader } from './life-cycle/reloader.js';
 import { type Logger, shardLogger } from './log.js';
 import { createArena } from './memory/index.js';
 import { Observer } from './observe/observer.js';
@@ -9,7 +10,7 @@ import { OffloadPool, type PoolClient } from './offload/pool.js';
 import { type RuntimeOptions, resolveOptions, usableBytes } from './runtime-options.js';
 import { createGroupNames, GroupNames } from './scheduling/group-names.js';
 import { type ShardCrashedError, ShardHandle } from './shard-handle.js';
-import { createControlBlock } from './smp/index.js';
+import { createControlBlock, resetShard } from './smp/index.js';
 import { toWire } from './worker-protocol.js';
 
 /** A signal that follows another within this time is an echo of it. */
@@ -43,6 +44,8 @@ export class Runtime implements AsyncDisposable {
   readonly #groupNames = createGroupNames();
   readonly #arenas: SharedArrayBuffer[] = [];
   readonly #pool: OffloadPool;
+  readonly #generations: number[];
+  readonly #reloader: Reloader;
   readonly #shards: ShardHandle[];
   readonly #observer: Observer;
   #state: RuntimeState = 'starting';
@@ -65,7 +68,15 @@ export class Runtime implements AsyncDisposable {
     this.#control = createControlBlock(shardCount);
     for (let shardId = 0; shardId < shardCount; shardId++) this.#arenas.push(this.#newArena());
     this.#pool = new OffloadPool(offload, mesh.maxMessageBytes);
+    this.#generations = new Array<number>(shardCount).fill(0);
     this.#shards = this.#arenas.map((_, shardId) => this.#spawn(shardId));
+    this.#reloader = new Reloader({
+      options: this.#options.reload,
+      log: this.#log,
+      shards: this.#shards,
+      restart: (shardIds) => this.#restart(shardIds),
+      giveUp: (error) => this.#stopBy(error),
+    });
     const names = new GroupNames(this.#groupNames);
     this.#observer = new Observer({
       shards: this.#shards,
@@ -102,6 +113,11 @@ export class Runtime implements AsyncDisposable {
     }
     runtime.#state = 'running';
     return runtime;
+  }
+
+  /** How many threads were started in place of crashed ones, see the option `onCrash`. */
+  get restarts(): number {
+    return this.#reloader.restarts;
   }
 
   /** What the runtime is doing. */
@@ -192,6 +208,7 @@ export class Runtime implements AsyncDisposable {
       {
         shardId,
         shardCount,
+        generation: this.#generations[shardId],
         control: this.#control,
         arenas: this.#arenas,
         cpus: placed.cpus[shardId],
@@ -221,11 +238,13 @@ export class Runtime implements AsyncDisposable {
   async #stop(): Promise<void> {
     let failure: Error | undefined;
     this.#state = 'draining';
+    const reloaded = this.#reloader.stop();
     await this.#drain();
     this.#state = 'stopping';
     try {
       await this.#within(this.#options.stopTimeoutMs, 'stop', async () => {
-        const results = await Promise.allSettled(this.#shards.map((shard) => shard.stop()));
+        const live = this.#shards.filter((shard) => !shard.hasEnded);
+        const results = await Promise.allSettled(live.map((shard) => shard.stop()));
         const failed = results.find((result) => result.status === 'rejected');
         failure ??= failed?.reason as Error | undefined;
         for (const shard of this.#shards.toReversed()) await shard.exit();
@@ -234,6 +253,7 @@ export class Runtime implements AsyncDisposable {
       failure ??= error as Error;
       await Promise.all(this.#shards.map((shard) => shard.terminate()));
     }
+    await reloaded;
     await this.#pool.close();
     this.#observer.stop();
     this.#state = 'stopped';
@@ -264,13 +284,52 @@ export class Runtime implements AsyncDisposable {
   }
 
   #onCrash(error: ShardCrashedError): void {
-    this.#crash ??= error;
     const cause = toWire(error);
     for (const shard of this.#shards) {
-      if (shard.shardId !== error.shardId) shard.send({ type: 'peerGone', shardId: error.shardId, cause });
+      if (shard.shardId !== error.shardId) shard.forget(error.shardId, cause);
     }
-    if (this.#options.onCrash === 'stop') this.stop().catch(() => {});
-    else this.#options.onCrash(error);
+    const { onCrash } = this.#options;
+    const action = typeof onCrash === 'function' ? onCrash(error) : onCrash;
+    // A start fails as a whole: what is wrong with it would only repeat itself. While stopping nothing is started.
+    if (action === 'reload' && this.#state === 'running') this.#reloader.crashed(error);
+    else if (action !== undefined) this.#stopBy(error);
+    else this.#crash ??= error;
+  }
+
+  #stopBy(error: ShardCrashedError): void {
+    this.#crash ??= error;
+    this.stop().catch(() => {});
+  }
+
+  /** Starts threads for shards that have crashed and that all others have forgotten. */
+  async #restart(shardIds: readonly number[]): Promise<void> {
+    for (const shardId of shardIds) {
+      resetShard(this.#control, shardId);
+      // Others may still read the old arena; it goes with the last of them.
+      this.#arenas[shardId] = this.#newArena();
+      this.#generations[shardId]++;
+    }
+    for (const shardId of shardIds) this.#shards[shardId] = this.#spawn(shardId);
+    const fresh = shardIds.map((shardId) => this.#shards[shardId]);
+    const others = this.#shards.filter((shard) => !fresh.includes(shard));
+    try {
+      await this.#within(this.#options.startTimeoutMs, 'start', async () => {
+        await Promise.all(fresh.map((shard) => this.#bringBack(shard, others)));
+      });
+    } catch (error) {
+      const isTooSlow = error instanceof SunstarError && error.code === 'SUNSTAR_START_TIMEOUT';
+      const late = isTooSlow && this.#state === 'running' ? fresh : [];
+      for (const shard of late) if (!shard.has('started')) shard.kill(error as Error);
+      throw error;
+    }
+  }
+
+  async #bringBack(shard: ShardHandle, others: readonly ShardHandle[]): Promise<void> {
+    const { shardId } = shard;
+    await shard.reach('ready');
+    for (const other of others) other.send({ type: 'peerBack', shardId, arena: this.#arenas[shardId] });
+    shard.send({ type: 'start' });
+    await shard.reach('started');
   }
 
   async #within(timeoutMs: number, what: string, work: () => Promise<void>): Promise<void> {

@@ -9,6 +9,7 @@ import {
   type RejectedWhere,
   type Report,
   type ShardBirth,
+  type WireError,
 } from './worker-protocol.js';
 
 /** A step in the life of a shard that the main thread waits for. */
@@ -54,6 +55,7 @@ export class ShardHandle {
   readonly #worker: Worker;
   readonly #waiting = new Map<Step, { resolve: () => void; reject: (error: unknown) => void }>();
   readonly #reached = new Set<Step>();
+  readonly #forgetting = new Map<number, { promise: Promise<void>; forgotten: () => void }>();
   #stopError: Error | undefined;
   #exiting = false;
   #hasEnded = false;
@@ -125,6 +127,38 @@ export class ShardHandle {
     }
   }
 
+  /** Whether the thread has ended. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Whether the shard has reported a step. */
+  has(step: Step): boolean {
+    return this.#reached.has(step);
+  }
+
+  /** Tells the shard that a peer's thread has ended. */
+  forget(peerId: number, cause: WireError): void {
+    if (this.#hasEnded) return;
+    let forgotten: () => void = () => {};
+    const promise = new Promise<void>((resolve) => {
+      forgotten = resolve;
+    });
+    this.#forgetting.set(peerId, { promise, forgotten });
+    this.send({ type: 'peerGone', shardId: peerId, cause });
+  }
+
+  /** Resolves when the shard has forgotten what it was told to, or has ended. */
+  async forgot(peerId: number): Promise<void> {
+    await Promise.race([this.#forgetting.get(peerId)?.promise, this.ended]);
+  }
+
+  /** Ends the thread, as if it had crashed by this. */
+  kill(cause: Error): void {
+    this.#crashed(cause);
+    void this.#worker.terminate();
+  }
+
   /** Runs the shard's drain tasks. */
   drain(): Promise<void> {
     this.send({ type: 'drain' });
@@ -159,6 +193,11 @@ export class ShardHandle {
     if (report.type === 'metrics') {
       this.#collecting = undefined;
       this.#onMetrics(report.families);
+      return;
+    }
+    if (report.type === 'peerForgotten') {
+      this.#forgetting.get(report.shardId)?.forgotten();
+      this.#forgetting.delete(report.shardId);
       return;
     }
     if (report.type === 'failed') {

@@ -53,6 +53,7 @@ function build(): Shard {
   const shard = new Shard({
     id: birth.shardId,
     count: birth.shardCount,
+    generation: birth.generation,
     reactor,
     memory,
     mesh,
@@ -106,6 +107,10 @@ async function obey(shard: Shard, command: Command): Promise<void> {
       break;
     case 'peerGone':
       shard.peerGone(command.shardId, fromWire(command.cause));
+      report({ type: 'peerForgotten', shardId: command.shardId });
+      break;
+    case 'peerBack':
+      shard.peerBack(command.shardId, openArena(command.arena));
       break;
     case 'offloaded':
     case 'offloadReturned':

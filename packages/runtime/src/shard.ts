@@ -2,7 +2,7 @@ import { SunstarError } from './errors.js';
 import { IoScheduler, reactorIoParts } from './io/index.js';
 import { hashKey } from './key-hash.js';
 import type { Logger } from './log.js';
-import type { ShardMemory } from './memory/index.js';
+import type { Arena, ShardMemory } from './memory/index.js';
 import { type MetricFamily, Metrics } from './metrics/index.js';
 import { OperationLatencies, type SlowOperation } from './metrics/operation-latencies.js';
 import { registerShardMetrics } from './metrics/shard-metrics.js';
@@ -26,6 +26,8 @@ export interface ShardContext {
   readonly id: number;
   /** How many shards the runtime has. */
   readonly count: number;
+  /** How often this shard was started again after a crash (see the option `onCrash`); 0 at first. */
+  readonly generation: number;
   readonly reactor: Reactor;
   readonly memory: ShardMemory;
   /** Shares the disks among this shard's scheduling groups. */
@@ -67,6 +69,7 @@ export interface ShardContext {
 export interface ShardParts {
   readonly id: number;
   readonly count: number;
+  readonly generation: number;
   readonly reactor: Reactor;
   readonly memory: ShardMemory;
   readonly mesh: Mesh;
@@ -84,6 +87,7 @@ const DEFAULT_SLOW_OPERATION_MS = 1000;
 export class Shard implements ShardContext, AsyncDisposable {
   readonly id: number;
   readonly count: number;
+  readonly generation: number;
   readonly reactor: Reactor;
   readonly memory: ShardMemory;
   readonly io: IoScheduler;
@@ -102,6 +106,7 @@ export class Shard implements ShardContext, AsyncDisposable {
   constructor(parts: ShardParts) {
     this.id = parts.id;
     this.count = parts.count;
+    this.generation = parts.generation;
     this.reactor = parts.reactor;
     this.memory = parts.memory;
     this.io = new IoScheduler(reactorIoParts(parts.reactor));
@@ -217,6 +222,11 @@ export class Shard implements ShardContext, AsyncDisposable {
     const { overviewTable } = await import('./observe/overview-table.js');
     const snapshot = new MetricSnapshot([[up], await this.metrics.collect()]);
     return `${overviewTable(overview(snapshot))}\n${this.memory.report()}`;
+  }
+
+  /** Connects with a shard that was started again. */
+  peerBack(shardId: number, arena: Arena): void {
+    this.#mesh.peerBack(shardId, arena);
   }
 
   /** The group that runs, and the service that an error comes from: for a promise whose rejection nobody handles. */

@@ -8,6 +8,8 @@ import type { MeshLimits } from './smp/index.js';
 export interface ShardBirth {
   readonly shardId: number;
   readonly shardCount: number;
+  /** How often the shard was started again after a crash. */
+  readonly generation: number;
   readonly control: SharedArrayBuffer;
   /** The arena of every shard, in order. */
   readonly arenas: readonly SharedArrayBuffer[];
@@ -42,6 +44,7 @@ export type Command =
   | { readonly type: 'exit' }
   | { readonly type: 'collectMetrics' }
   | { readonly type: 'peerGone'; readonly shardId: number; readonly cause: WireError }
+  | { readonly type: 'peerBack'; readonly shardId: number; readonly arena: SharedArrayBuffer }
   | OffloadReport;
 
 /** Shard to main thread, in this order; `failed` may come instead of any of them, calls and `metrics` at any time. */
@@ -49,6 +52,7 @@ export type Report =
   | { readonly type: 'ready'; readonly ringFd: number }
   | { readonly type: 'started' }
   | { readonly type: 'drained' }
+  | { readonly type: 'peerForgotten'; readonly shardId: number }
   | { readonly type: 'stopped'; readonly error: WireError | undefined }
   | { readonly type: 'metrics'; readonly families: readonly MetricFamily[] }
   | { readonly type: 'failed'; readonly error: WireError; readonly where?: RejectedWhere }

@@ -1,1 +1,2 @@
 export { type Advice, type AdviceOptions, startupAdvice } from './advice.js';
+export type { ReloadOptions } from './restart-policy.js';

@@ -123,6 +123,12 @@ export class Directory {
     });
   }
 
+  /** A peer was started again: it has no service until it tells of one, and was told of none. */
+  forget(peerId: number): void {
+    this.#peers[peerId].clear();
+    for (const { fields } of this.#local) fields?.forget(peerId);
+  }
+
   /** Gives up waiting for a peer that is gone. */
   peerGone(peerId: number, error: unknown): void {
     for (const [name, waiting] of this.#waiting) {

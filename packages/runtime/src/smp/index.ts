@@ -9,7 +9,7 @@ export {
   registerTransfer,
   type TransferType,
 } from './codec/transfer.js';
-export { ControlLayout, controlBlockBytes, createControlBlock, DEFAULT_SLOTS } from './layout.js';
+export { ControlLayout, controlBlockBytes, createControlBlock, DEFAULT_SLOTS, resetShard } from './layout.js';
 export type { ShardLoad } from './load-table.js';
 export { Mesh, type MeshStats } from './mesh.js';
 export type { MeshLimits, MeshOptions } from './options.js';

@@ -139,6 +139,30 @@ export class ControlLayout {
 }
 
 /**
+ * Empties the rings to and from a shard whose thread has ended, so that another thread can take its place. Only when every
+ * other shard has been told that it is gone (`Mesh.peerGone`) and not yet that it is back (`Mesh.peerBack`): until then
+ * nobody else touches them.
+ */
+export function resetShard(control: SharedArrayBuffer, shardId: number): void {
+  const layout = ControlLayout.of(control);
+  const words = new Int32Array(control, 0, layout.sizeBytes >>> 2);
+  Atomics.store(words, layout.ringDescriptorWord(shardId), 0);
+  Atomics.store(words, layout.stateWord(shardId), SHARD_STARTING);
+  Atomics.store(words, layout.sleepWord(shardId), 0);
+  for (let peerId = 0; peerId < layout.shardCount; peerId++) {
+    if (peerId === shardId) continue;
+    for (const [from, to] of [
+      [shardId, peerId],
+      [peerId, shardId],
+    ]) {
+      Atomics.store(words, layout.tailWord(from, to), 0);
+      Atomics.store(words, layout.headWord(from, to), 0);
+      Atomics.store(words, layout.roomWantedWord(from, to), 0);
+    }
+  }
+}
+
+/**
  * Bytes of the control block for this many shards: every ordered pair of shards costs `slots + 2` lines
  * of 64 bytes, 8.1 KiB by default.
  */

@@ -96,7 +96,9 @@ export class Mesh {
   readonly #server: Server;
   readonly #turnClock: Clock;
   readonly #ownLoad: OwnLoad;
-  readonly #arenas: readonly Arena[];
+  /** By shard number; the reader has the same array. */
+  readonly #arenas: Arena[];
+  readonly #newLink: (peerId: number) => Link;
   /** By service number; the place of one that still waits for other shards is empty. */
   readonly #services: Sharded<object>[] = [];
   #nextPeer = 0;
@@ -109,14 +111,14 @@ export class Mesh {
     const shardId = inRange('shardId', options.shardId, 0, layout.shardCount - 1);
     this.shardId = shardId;
     this.shardCount = layout.shardCount;
-    this.#arenas = options.peerArenas;
+    this.#arenas = [...options.peerArenas];
     this.#limits = fullLimits(options);
     // Explicit lengths matter: a view that tracks a growable buffer is dozens of times slower.
     this.words = new Int32Array(control, 0, layout.sizeBytes >>> 2);
     const alias = options.controlAlias ?? aliasOf(new Uint8Array(control, 0, layout.sizeBytes));
     this.#directory = new Directory(shardId, layout.shardCount);
     this.#writer = new MessageWriter(memory, this.#limits);
-    this.#reader = new MessageReader(alias, layout.sizeBytes, options.peerArenas);
+    this.#reader = new MessageReader(alias, layout.sizeBytes, this.#arenas);
     const { maxOutstanding } = this.#limits;
     this.clocks = { clock: options.clock ?? sharedClock, timers: options.timers ?? threadTimers };
     this.#caller = new Caller(this.#writer, this.#reader, this.#directory, maxOutstanding, this.clocks);
@@ -127,13 +129,16 @@ export class Mesh {
     const views = { shared: this.words, slots: this.#reader.slots, layout };
     // Calls, answers, one-way messages, elements of streams, and those of the mesh's own.
     const maxQueued = 8 * this.#limits.maxOutstanding + 65_536;
+    this.#newLink = (peerId) => {
+      const link = new Link({ views, shardId, peerId, memory, maxQueued, wake });
+      link.peer = new Peer(link, this.#arenas[peerId], this.#writer);
+      return link;
+    };
     const watch: number[] = [];
     for (let peerId = 0; peerId < layout.shardCount; peerId++) {
-      const link =
-        peerId === shardId ? undefined : new Link({ views, shardId, peerId, memory, maxQueued, wake });
+      const link = peerId === shardId ? undefined : this.#newLink(peerId);
       this.#links.push(link);
       if (link === undefined) continue;
-      link.peer = new Peer(link, options.peerArenas[peerId], this.#writer);
       this.#peers.push(link);
       watch.push(layout.tailWord(peerId, shardId), layout.headWord(peerId, shardId));
     }
@@ -189,8 +194,7 @@ export class Mesh {
     this.#refuseToStart(name);
     const fieldNames = options.fields ?? [];
     const local = this.#directory.add(name, instance, fieldNames, options.group?.id ?? -1);
-    const announcement: Announcement = [local.id, name, local.methods, ...fieldNames];
-    for (const link of this.#peers) this.#writer.postValue(link, REGISTER, 0, announcement, 'service');
+    for (const link of this.#peers) this.#announce(link, local);
     await this.#directory.complete(
       name,
       this.#peers.map((link) => link.peerId),
@@ -209,6 +213,14 @@ export class Mesh {
     const known = this.#directory.peerService(peerId, service);
     const index = known?.methods.indexOf(method) ?? -1;
     return known === undefined || index < 0 ? -1 : targetOf(known.id, index);
+  }
+
+  /**
+   * Whether a peer has told of a service. For {@link Sharded}.
+   * @internal
+   */
+  hasService(peerId: number, service: string): boolean {
+    return this.#directory.peerService(peerId, service) !== undefined;
   }
 
   /**
@@ -321,6 +333,27 @@ export class Mesh {
   }
 
   /**
+   * A shard that was gone was started again, by another thread with memory of its own: calls to it work as soon as it
+   * has started the service. Only after {@link peerGone}, and after `resetShard()`.
+   *
+   * @param arena - Its memory.
+   */
+  peerBack(shardId: number, arena: Arena): void {
+    const gone = this.#links[shardId];
+    if (gone === undefined || this.#closed) return;
+    if (!gone.stopped) {
+      throw new SunstarError('SUNSTAR_BROKEN_INVARIANT', `Shard ${shardId} came back without having gone.`);
+    }
+    this.#arenas[shardId] = arena;
+    this.#directory.forget(shardId);
+    // A new one: whatever belongs to calls and values of the former shard holds the old one, which stays stopped.
+    const link = this.#newLink(shardId);
+    this.#links[shardId] = link;
+    this.#peers[this.#peers.indexOf(gone)] = link;
+    for (const service of this.#directory.local) this.#announce(link, service);
+  }
+
+  /**
    * Ends this shard's part: tells the peers, and rejects the calls that wait with `SUNSTAR_SHARD_STOPPED`.
    * Calls that run here go on, their answers are dropped. Calling it twice does no harm.
    */
@@ -347,6 +380,11 @@ export class Mesh {
     if (outstanding !== this.#caller.outstanding || this.#writer.busy) {
       throw new SunstarError('SUNSTAR_BROKEN_INVARIANT', 'The mesh lost count of its calls.');
     }
+  }
+
+  #announce(link: Link, { id, name, methods, fields }: LocalService): void {
+    const announcement: Announcement = [id, name, methods, ...(fields?.names ?? [])];
+    this.#writer.postValue(link, REGISTER, 0, announcement, 'service');
   }
 
   #drain(link: Link, limit: number): number {

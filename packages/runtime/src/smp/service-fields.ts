@@ -64,6 +64,11 @@ export class ServiceFields {
     return true;
   }
 
+  /** The peer was started again, and knows nothing. */
+  forget(peerId: number): void {
+    delete this.#told[peerId];
+  }
+
   /** What was written last has been sent. */
   sent(peerId: number): void {
     this.#told[peerId] ??= new Float64Array(this.names.length);

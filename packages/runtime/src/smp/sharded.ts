@@ -4,6 +4,7 @@ import type { LocalService } from './directory.js';
 import type { ShardLoad } from './load-table.js';
 import { callLocally, LocalCall } from './local-call.js';
 import type { Mesh } from './mesh.js';
+import { noTarget, Route } from './route.js';
 import type { ServiceOptions } from './service-options.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: only `any` matches the parameters of every method.
@@ -262,7 +263,7 @@ function limited(mesh: Mesh, service: LocalService): new (shardId: number, optio
         return new LocalCall(shardId, what, limits.#options, mesh.clocks).run(service, name, args);
       }
       const target = mesh.target(shardId, service.name, name);
-      if (target < 0) return Promise.reject(noSuchMethod(shardId, service, name));
+      if (target < 0) return Promise.reject(noTarget(mesh, shardId, service, name));
       const refusal = unmeetable(mesh, shardId, service, limits.#options);
       if (refusal !== undefined) return Promise.reject(refusal);
       return mesh.callWith(mesh.link(shardId), target, args, limits.#options);
@@ -285,11 +286,15 @@ function remoteCall(
   name: string,
   defaults: CallOptions | undefined,
 ): Method<Promise<unknown>> {
-  const target = mesh.target(shardId, service.name, name);
-  if (target < 0) return () => Promise.reject(noSuchMethod(shardId, service, name));
-  const link = mesh.link(shardId);
-  if (defaults !== undefined) return (...args) => mesh.callWith(link, target, args, defaults);
-  return (...args) => mesh.call(link, target, args);
+  const route = new Route(mesh, shardId, service, name);
+  if (defaults !== undefined) {
+    return (...args) =>
+      route.find()
+        ? mesh.callWith(route.link, route.target, args, defaults)
+        : Promise.reject(route.missing());
+  }
+  return (...args) =>
+    route.find() ? mesh.call(route.link, route.target, args) : Promise.reject(route.missing());
 }
 
 function localNotice(mesh: Mesh, service: LocalService, name: string): Method<void> {
@@ -300,14 +305,11 @@ function localNotice(mesh: Mesh, service: LocalService, name: string): Method<vo
 }
 
 function remoteNotice(mesh: Mesh, shardId: number, service: LocalService, name: string): Method<void> {
-  const target = mesh.target(shardId, service.name, name);
-  if (target < 0) {
-    return () => {
-      throw noSuchMethod(shardId, service, name);
-    };
-  }
-  const link = mesh.link(shardId);
-  return (...args) => mesh.notify(link, target, args);
+  const route = new Route(mesh, shardId, service, name);
+  return (...args) => {
+    if (!route.find()) throw route.missing();
+    mesh.notify(route.link, route.target, args);
+  };
 }
 
 function fanOut(remotes: readonly Methods<Promise<unknown>>[], name: string): Method<Promise<unknown[]>> {
@@ -320,13 +322,6 @@ async function gather<R>(calls: readonly Promise<R>[]): Promise<R[]> {
     if (outcome.status === 'rejected') throw outcome.reason;
     return outcome.value;
   });
-}
-
-function noSuchMethod(shardId: number, service: LocalService, name: string): SunstarError {
-  return new SunstarError(
-    'SUNSTAR_NO_SUCH_METHOD',
-    `Service '${service.name}' has no method ${name} on shard ${shardId}. Start the same class on every shard.`,
-  );
 }
 
 /** What the calls of a service have for options unless they say otherwise. */
