@@ -135,6 +135,13 @@ export interface Native {
   readonly directIoAlignment: (fd: number) => DirectIoAlignment | undefined | number;
   /** Takes the exclusive advisory lock of an open file, or fails at once with `EWOULDBLOCK`. */
   readonly tryLock: (fd: number) => number;
+  /**
+   * Sets an advisory lock on a range of an open file, or removes it, without waiting: 0 shared, 1 exclusive, 2 none.
+   * Length 0 means everything from `start` on. `EAGAIN` when another open file has one that excludes it.
+   */
+  readonly lockRange: (fd: number, type: 0 | 1 | 2, start: number, length: number) => number;
+  /** Has the file system allocate in units of so many bytes; `EOPNOTSUPP` on those that cannot (all but xfs). */
+  readonly setExtentHint: (fd: number, sizeBytes: number) => number;
   /** Bytes that an unprivileged writer may still use on the file system of an open file. */
   readonly freeDiskBytes: (fd: number) => number;
   /** Sets the size of a file; blocks. For kernels before 6.9, which have no ring operation. */

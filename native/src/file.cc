@@ -1,6 +1,8 @@
 // Calls on files that have no ring operation on every supported kernel.
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -51,6 +53,28 @@ Napi::Value TryLock(const Napi::CallbackInfo& info) {
   return Status(info.Env(), flock(ToFd(info[0]), LOCK_EX | LOCK_NB));
 }
 
+// lockRange(fd, type, start, length): sets (0 shared, 1 exclusive) or removes (2) an advisory lock of the open file
+// on a range, without waiting; length 0 is everything behind. 0 or a negative error number
+Napi::Value LockRange(const Napi::CallbackInfo& info) {
+  constexpr int16_t kTypes[] = {F_RDLCK, F_WRLCK, F_UNLCK};
+  struct flock lock {};
+  lock.l_type = kTypes[info[1].As<Napi::Number>().Uint32Value() % 3];
+  lock.l_whence = SEEK_SET;
+  lock.l_start = info[2].As<Napi::Number>().Int64Value();
+  lock.l_len = info[3].As<Napi::Number>().Int64Value();
+  return Status(info.Env(), fcntl(ToFd(info[0]), F_OFD_SETLK, &lock));
+}
+
+// setExtentHint(fd, bytes): in which units the file system (xfs) allocates; 0 or a negative error number
+Napi::Value SetExtentHint(const Napi::CallbackInfo& info) {
+  struct fsxattr attributes {};
+  const int fd = ToFd(info[0]);
+  if (ioctl(fd, FS_IOC_FSGETXATTR, &attributes) != 0) return Napi::Number::New(info.Env(), -errno);
+  attributes.fsx_xflags |= FS_XFLAG_EXTSIZE;
+  attributes.fsx_extsize = info[1].As<Napi::Number>().Uint32Value();
+  return Status(info.Env(), ioctl(fd, FS_IOC_FSSETXATTR, &attributes));
+}
+
 // freeDiskBytes(fd): what an unprivileged writer may still use, or a negative error number
 Napi::Value FreeDiskBytes(const Napi::CallbackInfo& info) {
   struct statvfs stat {};
@@ -71,6 +95,8 @@ Napi::Value CloseDescriptor(const Napi::CallbackInfo& info) { return Status(info
 void ExportFile(Napi::Env env, Napi::Object exports) {
   exports["directIoAlignment"] = Napi::Function::New<DirectIoAlignment>(env, "directIoAlignment");
   exports["tryLock"] = Napi::Function::New<TryLock>(env, "tryLock");
+  exports["lockRange"] = Napi::Function::New<LockRange>(env, "lockRange");
+  exports["setExtentHint"] = Napi::Function::New<SetExtentHint>(env, "setExtentHint");
   exports["freeDiskBytes"] = Napi::Function::New<FreeDiskBytes>(env, "freeDiskBytes");
   exports["truncate"] = Napi::Function::New<Truncate>(env, "truncate");
   exports["closeDescriptor"] = Napi::Function::New<CloseDescriptor>(env, "closeDescriptor");

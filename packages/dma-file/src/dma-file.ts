@@ -4,6 +4,7 @@ import {
   type Completion,
   currentGroupId,
   currentShard,
+  ERRNO,
   IORING_FSYNC_DATASYNC,
   IORING_OP,
   type IoQueue,
@@ -12,6 +13,7 @@ import {
   systemError,
 } from '@sunstar/runtime';
 import type { AppendTarget, OneShotTimer } from './appender/append-target.js';
+import { copyRange } from './copy-range.js';
 import {
   checkOffset,
   fileBusyError,
@@ -23,6 +25,7 @@ import {
 } from './errors.js';
 import { FileOperations, type Ticket } from './file-operations.js';
 import { AT_EMPTY_PATH, type FileStat, parseStatx, STATX_BYTES, STATX_MASK } from './file-stat.js';
+import { linkDescriptor } from './file-system.js';
 import { admitIo, type FileIoOptions, type FileReadOptions } from './io-options.js';
 import { type OpenedFile, openFile } from './open-file.js';
 import type { DmaFileOptions } from './open-options.js';
@@ -37,7 +40,8 @@ import { truncateByRing } from './truncate.js';
 
 /** RWF_DSYNC in `rw_flags`. */
 const RWF_DSYNC = 2;
-const FALLOC_FL_KEEP_SIZE = 1;
+/** Modes of fallocate. */
+const FALLOC = { KEEP_SIZE: 1, PUNCH_HOLE: 2, ZERO_RANGE: 16 } as const;
 /** What the appender writes in: a block of the file system, whatever the device would take. */
 const PAGE_BYTES = 4096;
 
@@ -237,10 +241,57 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
    * @param options - `keepSize`: the size of the file stays; otherwise it grows to cover the range.
    */
   async allocate(position: number, length: number, options: { keepSize?: boolean } = {}): Promise<void> {
+    await this.#fallocate(options.keepSize === true ? FALLOC.KEEP_SIZE : 0, position, length);
+  }
+
+  /** Gives the disk space of a range back: it reads as zeros, and the size of the file stays. */
+  async deallocate(position: number, length: number): Promise<void> {
+    await this.#fallocate(FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE, position, length);
+  }
+
+  /**
+   * Makes a range read as zeros, without writing them where the file system can mark it so.
+   *
+   * @param options - `keepSize`: the size of the file stays; otherwise it grows to cover the range.
+   */
+  async zeroRange(position: number, length: number, options: { keepSize?: boolean } = {}): Promise<void> {
+    const keep = options.keepSize === true ? FALLOC.KEEP_SIZE : 0;
+    await this.#fallocate(FALLOC.ZERO_RANGE | keep, position, length);
+  }
+
+  /**
+   * Has the file system allocate in units of so many bytes, a multiple of its blocks, before anything was written:
+   * large ones keep a file that grows in small steps in one piece. False where it cannot; only xfs can.
+   */
+  hintExtentSize(sizeBytes: number): boolean {
+    if (this.#closing !== null) throw fileClosedError(this.path);
+    checkOffset('The size', sizeBytes, 2 ** 32 - 1);
+    const result = native.setExtentHint(this.fd, sizeBytes);
+    if (result === 0) return true;
+    if (result === -ERRNO.EOPNOTSUPP || result === -ERRNO.ENOTTY) return false;
+    throw systemError('ioctl', result, this.path);
+  }
+
+  /**
+   * Copies bytes of another file to this one, through the shard's memory, several pieces at a time. All three are
+   * aligned; where the source ends inside of a sector, the rest of that sector is filled with zeros.
+   *
+   * @returns Bytes copied; fewer than `length` when the source ends before.
+   */
+  copyFrom(source: DmaFile, sourcePosition: number, position: number, length: number): Promise<number> {
+    return copyRange(source, this, sourcePosition, position, length);
+  }
+
+  /** Gives a file a name, for one that was opened with `temporary`. SUNSTAR_EEXIST when the name is taken. */
+  async link(path: string): Promise<void> {
+    if (this.#closing !== null) throw fileClosedError(this.path);
+    await linkDescriptor(this.#shard, this.fd, path);
+  }
+
+  async #fallocate(mode: number, position: number, length: number): Promise<void> {
     checkOffset('The position', position);
     checkOffset('The length', length);
     while (this.#mustWait()) await this.#operations.waitForRoom();
-    const mode = options.keepSize === true ? FALLOC_FL_KEEP_SIZE : 0;
     await operate('fallocate', this.path, (done) =>
       this.#operations.submit(done, IORING_OP.FALLOCATE, length, mode, position),
     );
@@ -299,6 +350,32 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     const error = systemError('flock', result, this.path);
     if (error.code === 'SUNSTAR_EAGAIN' || error.code === 'SUNSTAR_EWOULDBLOCK') return false;
     throw error;
+  }
+
+  /**
+   * Takes an advisory lock on a range (an open file description lock), which ends with the descriptor; false when
+   * another open file has one that excludes it. It says nothing about {@link tryLock}'s.
+   *
+   * @param length - 0 means everything behind `position`.
+   * @param options - `shared`: others may have shared ones, too.
+   */
+  tryLockRange(position: number, length: number, options: { shared?: boolean } = {}): boolean {
+    return this.#lockRange(options.shared === true ? 0 : 1, position, length);
+  }
+
+  /** Gives up what was locked in a range. */
+  unlockRange(position: number, length: number): void {
+    this.#lockRange(2, position, length);
+  }
+
+  #lockRange(type: 0 | 1 | 2, position: number, length: number): boolean {
+    if (this.#closing !== null) throw fileClosedError(this.path);
+    checkOffset('The position', position);
+    checkOffset('The length', length);
+    const result = native.lockRange(this.fd, type, position, length);
+    if (result === 0) return true;
+    if (result === -ERRNO.EAGAIN || result === -ERRNO.EACCES) return false;
+    throw systemError('fcntl', result, this.path);
   }
 
   /** Takes no more operations, waits for those in flight, and closes the descriptor. */

@@ -7,6 +7,7 @@ import { operate } from './operate.js';
 import { checkPath, writePath } from './path.js';
 
 const AT_REMOVEDIR = 0x200;
+const AT_SYMLINK_FOLLOW = 0x400;
 const O_CLOEXEC = 0o2000000;
 
 /**
@@ -21,6 +22,26 @@ export async function rename(from: string, to: string): Promise<void> {
       operate('renameat', `${from}' -> '${to}`, (done) =>
         // The second directory descriptor travels in the length.
         shard.reactor.submit(done, IORING_OP.RENAMEAT, AT_FDCWD, fromAddress, AT_FDCWD, toAddress),
+      ),
+    ),
+  );
+}
+
+/** @internal Gives an open file a name. */
+export async function linkDescriptor(shard: ShardContext, fd: number, path: string): Promise<void> {
+  await withPath(shard, `/proc/self/fd/${fd}`, (fromAddress) =>
+    withPath(shard, path, (toAddress) =>
+      operate('linkat', path, (done) =>
+        // The second directory descriptor travels in the length.
+        shard.reactor.submit(
+          done,
+          IORING_OP.LINKAT,
+          AT_FDCWD,
+          fromAddress,
+          AT_FDCWD,
+          toAddress,
+          AT_SYMLINK_FOLLOW,
+        ),
       ),
     ),
   );
@@ -53,7 +74,10 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** The names in a directory, in no order. The ring has no operation for this: it runs on Node's thread pool. */
+/**
+ * The names in a directory, in no order. io_uring has no operation that lists a directory (a patch for getdents was
+ * proposed and not taken), and it may block on the disk: so it runs on Node's thread pool, not in the shard's thread.
+ */
 export async function readDirectory(path: string): Promise<string[]> {
   checkPath(path);
   try {

@@ -13,6 +13,11 @@ export interface OpenFlags {
   readonly truncate?: boolean;
   /** Every write is durable when it completes (O_DSYNC). */
   readonly dataSync?: boolean;
+  /**
+   * The path is a directory: makes a file in it that has no name, and is gone when it is closed unless
+   * {@link DmaFile.link} gave it one. Needs `write`. SUNSTAR_EOPNOTSUPP on file systems that cannot.
+   */
+  readonly temporary?: boolean;
   /** Fails with SUNSTAR_ELOOP when the last part of the path is a symbolic link. */
   readonly noFollow?: boolean;
 }
@@ -82,18 +87,22 @@ export function openFlags(flags: OpenMode | OpenFlags = 'r'): number {
   if (chosen === undefined) {
     throw invalidOptionError('flags', flags, `one of ${Object.keys(MODES).join(', ')} or an object`);
   }
-  const { read, write, create, exclusive, truncate, dataSync, noFollow } = chosen;
+  const { read, write, create, exclusive, truncate, temporary, dataSync, noFollow } = chosen;
   if (exclusive === true && create !== true) {
     throw invalidOptionError('flags.exclusive', true, '`create` with it');
   }
-  if ((create === true || truncate === true) && write !== true) {
+  if ((create === true || truncate === true || temporary === true) && write !== true) {
     throw invalidOptionError('flags.write', write, 'true, because the file is to be created or truncated');
+  }
+  if (temporary === true && (create === true || truncate === true)) {
+    throw invalidOptionError('flags.temporary', true, 'no `create` or `truncate` with it: the file is new');
   }
   let bits = O_CLOEXEC | constants.O_RDONLY;
   if (write === true) bits |= read === true ? constants.O_RDWR : constants.O_WRONLY;
   if (create === true) bits |= constants.O_CREAT;
   if (exclusive === true) bits |= constants.O_EXCL;
   if (truncate === true) bits |= constants.O_TRUNC;
+  if (temporary === true) bits |= O_TMPFILE_BIT | constants.O_DIRECTORY;
   if (dataSync === true) bits |= constants.O_DSYNC;
   if (noFollow === true) bits |= constants.O_NOFOLLOW;
   return bits;
@@ -101,6 +110,7 @@ export function openFlags(flags: OpenMode | OpenFlags = 'r'): number {
 
 // The same on every Linux that Node runs on; node:fs does not name it.
 const O_CLOEXEC = 0o2000000;
+const O_TMPFILE_BIT = 0o20000000;
 
 /** Checks an integer option. Throws SUNSTAR_INVALID_OPTION. */
 export function integerOption(name: string, value: number, min: number, max: number): number {
