@@ -23,6 +23,7 @@ import {
   rangeError,
   unalignedError,
 } from './errors.js';
+import { countClosed, countOpened } from './file-metrics.js';
 import { FileOperations, type Ticket } from './file-operations.js';
 import { AT_EMPTY_PATH, type FileStat, parseStatx, STATX_BYTES, STATX_MASK } from './file-stat.js';
 import { linkDescriptor } from './file-system.js';
@@ -119,7 +120,9 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     if (whenFull !== 'fail' && whenFull !== 'wait') {
       throw invalidOptionError('whenFull', whenFull, "'fail' or 'wait'");
     }
-    return new DmaFile(shard, path, await openFile(shard, path, options), whenFull === 'wait');
+    const file = new DmaFile(shard, path, await openFile(shard, path, options), whenFull === 'wait');
+    countOpened(shard, file);
+    return file;
   }
 
   get memory(): ShardMemory {
@@ -389,6 +392,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    countClosed(this.#shard, this);
     await this.#operations.close();
     await this.#shard.reactor.closeAndWait(this.fd);
   }

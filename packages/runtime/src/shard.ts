@@ -35,6 +35,8 @@ export interface ShardContext {
   readonly log: Logger;
   /** Who gets which part of this shard's CPU time: see docs/scheduling.md. */
   readonly groups: ShardGroups;
+  /** The metrics of this shard: register those of your own. */
+  readonly metrics: Metrics;
   /** What this shard has done since it started, and who holds its memory: for people. */
   report(): Promise<string>;
   /** The `data` option of {@link Runtime.start}, structured-cloned; undefined under {@link attach}. */

@@ -8,6 +8,7 @@ import {
   systemError,
 } from '@sunstar/runtime';
 import { invalidOption } from './errors.js';
+import { registerNetworkMetrics } from './network-metrics.js';
 import { integerOption } from './options.js';
 import {
   affordableBufferCount,
@@ -256,6 +257,7 @@ export function currentNetwork(options?: NetworkOptions): Network {
     networks.set(shard.memory, network);
     const made = network;
     shard.onStop(() => made.shutDown());
+    registerNetworkMetrics(shard.metrics, made);
   }
   return network;
 }

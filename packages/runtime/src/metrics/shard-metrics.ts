@@ -152,6 +152,22 @@ function meshMetrics(metrics: Metrics, mesh: Mesh): void {
       'Messages that found their ring full.',
       () => mesh.stats.overflowed,
     ],
+    [
+      'gauge',
+      'sunstar_smp_given_up_calls',
+      'Calls that were given up and whose late answer has not come yet.',
+      () => mesh.stats.givenUp,
+    ],
+    [
+      'gauge',
+      'sunstar_smp_service_latency_seconds',
+      'Smoothed time from the begin of a method to its answer, by service.',
+      () =>
+        mesh
+          .serviceLatencies()
+          .filter(({ latencyUs }) => !Number.isNaN(latencyUs))
+          .map(({ service, latencyUs }) => ({ value: latencyUs / 1e6, labels: { service } })),
+    ],
     ['counter', 'sunstar_smp_wakeups_total', 'Times that this shard woke another.', () => mesh.stats.wakeUps],
   ]);
 }

@@ -153,6 +153,11 @@ export class Mesh {
     return this.#services.filter(() => true);
   }
 
+  /** The smoothed time that a call of each service takes here; NaN of one that was not called. */
+  serviceLatencies(): { readonly service: string; readonly latencyUs: number }[] {
+    return this.#services.map(({ name }, id) => ({ service: name, latencyUs: this.#ownLoad.latencyUs(id) }));
+  }
+
   /** A snapshot of the counters. */
   get stats(): MeshStats {
     let overflowed = 0;

@@ -57,6 +57,7 @@ describe('/metrics', () => {
         'sunstar_reactor_idle_seconds_total',
         'sunstar_memory_free_bytes',
         'sunstar_smp_served_total',
+        'sunstar_smp_given_up_calls',
       ]) {
         expect(body).toMatch(new RegExp(`^${name}\\{shard="${shard}"\\} [\\d.e+-]+$`, 'm'));
       }
