@@ -102,7 +102,7 @@ export class IOBuf extends ContentBuilder {
     const chain = this.#chain;
     if (chain !== null && typeof other === 'object' && other !== null && #chain in other) {
       const from = other.#chain;
-      if (from !== null && from !== chain && from.pool === chain.pool) {
+      if (from !== null && from.pool === chain.pool) {
         const { head } = from;
         const { tail } = chain;
         if (head !== null && head.next === null && (tail === null || tail.limit === tail.end)) {

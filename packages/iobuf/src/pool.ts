@@ -114,14 +114,15 @@ export class Pool {
     } else {
       this.#fragments = fragment.next;
       fragment.next = null;
-      fragment.block = block;
+      // A comparison costs less than the barrier of a store, and whoever links the same things again saves it.
+      if (fragment.block !== block) fragment.block = block;
     }
     block.references++;
     fragment.start = start;
     fragment.end = end;
     fragment.limit = end;
     fragment.capacity = length;
-    fragment.previous = tail;
+    if (fragment.previous !== tail) fragment.previous = tail;
     if (tail === null) chain.head = fragment;
     else tail.next = fragment;
     chain.tail = fragment;
