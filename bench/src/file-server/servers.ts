@@ -21,7 +21,7 @@ async function send(path: string, response: ServerResponse): Promise<void> {
 async function start(): Promise<number> {
   if (kind === 'sunstar') {
     attach({ memory: '512MiB' });
-    const service = new FileService({ root, maxOpenFiles: 512, revalidateMs: 1_000 });
+    const service = new FileService({ root, maxOpenFiles: 512, revalidateMs: 1_000, cacheBytes: 2 ** 27 });
     return (await serveHttp({ port: 0 }, service.handle)).port;
   }
   const server = createServer((request, response) => {

@@ -1,6 +1,6 @@
 import type { HttpHandler, HttpRequest, HttpResponse } from '@sunstar/example-http';
-import { readContent } from './content.js';
-import type { OpenFile } from './open-file.js';
+import { Content } from './content.js';
+import { OpenFile } from './open-file.js';
 import { OpenFiles } from './open-files.js';
 import type { FileServiceOptions } from './options.js';
 import { requestPath } from './request-path.js';
@@ -11,18 +11,21 @@ const TEXT = { 'Content-Type': 'text/plain; charset=utf-8' };
 /** Serves the files of one directory on one shard. */
 export class FileService {
   readonly #files: OpenFiles;
+  readonly #content: Content;
 
   constructor(options: FileServiceOptions) {
+    this.#content = new Content(options.cacheBytes);
     this.#files = new OpenFiles({
       root: options.root,
       maxOpenFiles: options.maxOpenFiles,
       revalidateMs: options.revalidateMs,
       // Not the reactor's clock: a request may come in a timer of Node's.
       nowMs: () => performance.now(),
+      onRetired: (file) => this.#content.forget(file),
     });
   }
 
-  /** Answers a request. */
+  /** Answers a request; at once when the file is open and the answer is in memory. */
   readonly handle: HttpHandler = (request, response) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.send(405, { ...TEXT, Allow: 'GET, HEAD' }, 'Only GET and HEAD.\n');
@@ -37,13 +40,21 @@ export class FileService {
     return file === undefined ? this.#find(path, request, response) : this.#serve(file, request, response);
   };
 
+  /** What is kept in memory. */
+  get cacheStats(): Content['stats'] {
+    return this.#content.stats;
+  }
+
   /** Closes all files when the last responses are out. */
-  close(): void {
+  close(): Promise<void> {
     this.#files.close();
+    return this.#content.close();
   }
 
   async #find(path: string, request: HttpRequest, response: HttpResponse): Promise<void> {
     const file = await this.#files.get(path);
+    // Others may have taken its place among the open files meanwhile.
+    if (file instanceof OpenFile && file.isRetired) return this.#find(path, request, response);
     if (file === undefined) response.send(404, TEXT, 'There is no such file.\n');
     else if (file === 'directory') {
       // Made anew: a target such as //host would lead to another server.
@@ -60,7 +71,11 @@ export class FileService {
       if (lengthBytes > 0) response.end();
       return undefined;
     }
-    return this.#stream(file, selection, response);
+    const inMemory = this.#content.peek(file, selection.start, lengthBytes);
+    if (inMemory === undefined) return this.#stream(file, selection, response);
+    response.send(status, fields, inMemory);
+    inMemory[Symbol.dispose]();
+    return undefined;
   }
 
   async #stream(file: OpenFile, selection: Selection, response: HttpResponse): Promise<void> {
@@ -68,7 +83,7 @@ export class FileService {
     file.use();
     try {
       let isStarted = false;
-      for await (const piece of readContent(file, start, lengthBytes)) {
+      for await (const piece of this.#content.read(file, start, lengthBytes)) {
         // What cannot be read at all is a 500, not half a response.
         if (!isStarted) response.start(status, fields, lengthBytes);
         isStarted = true;
@@ -77,6 +92,7 @@ export class FileService {
       response.end();
     } finally {
       file.release();
+      if (file.isRetired) this.#content.forget(file);
     }
   }
 }

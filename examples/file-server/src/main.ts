@@ -1,7 +1,7 @@
 // The program: `sunstar-files [options] [directory]`.
 import { realpath, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { Runtime, SunstarError } from '@sunstar/runtime';
+import { parseSize, Runtime, SunstarError } from '@sunstar/runtime';
 import { Command, InvalidArgumentError } from 'commander';
 import type { ShardData } from './shard.js';
 
@@ -21,6 +21,7 @@ interface Options {
   readonly maxConnections: number;
   readonly maxOpenFiles: number;
   readonly revalidate: number;
+  readonly cache: string;
 }
 
 const program = new Command('sunstar-files')
@@ -38,6 +39,7 @@ const program = new Command('sunstar-files')
     whole(0, 86_400_000),
     1_000,
   )
+  .option('--cache <size>', 'memory of all shards together for files that were asked for', '256MiB')
   .parse();
 
 async function main(): Promise<void> {
@@ -56,6 +58,7 @@ async function main(): Promise<void> {
     maxConnections: options.maxConnections,
     maxOpenFiles: options.maxOpenFiles,
     revalidateMs: options.revalidate,
+    cacheBytes: Math.floor(parseSize(options.cache) / options.shards),
   };
   const runtime = await Runtime.start({
     entry: new URL('./shard.js', import.meta.url),

@@ -49,6 +49,11 @@ export class OpenFile {
     );
   }
 
+  /** Whether it is closed, or will be when nobody sends from it. */
+  get isRetired(): boolean {
+    return this.#isRetired;
+  }
+
   /** Keeps the file open until {@link release}. */
   use(): void {
     this.#users++;

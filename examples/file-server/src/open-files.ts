@@ -13,6 +13,8 @@ export interface OpenFilesOptions {
   /** How long a file is served without a look at whether it has changed, in milliseconds. */
   readonly revalidateMs: number;
   readonly nowMs: () => number;
+  /** A file is no longer served: what was kept of it is worth nothing. */
+  readonly onRetired: (file: OpenFile) => void;
 }
 
 /** The errors that mean that there is nothing to serve under a name. */
@@ -74,7 +76,7 @@ export class OpenFiles {
 
   /** Closes all that nobody uses, and the others when they are done. */
   close(): void {
-    for (const file of this.#files.values()) file.retire();
+    for (const file of this.#files.values()) this.#retire(file);
     this.#files.clear();
   }
 
@@ -85,12 +87,12 @@ export class OpenFiles {
       const present = this.#files.get(relative);
       if (present !== undefined) {
         this.#files.delete(relative);
-        if (present.isStill(await stat(path))) {
+        if (await isStill(present, path)) {
           present.checkedMs = nowMs();
           this.#add(relative, present);
           return present;
         }
-        present.retire();
+        this.#retire(present);
       }
       // No link on the way may lead out of the directory.
       const real = await realpath(path);
@@ -109,8 +111,23 @@ export class OpenFiles {
     for (const [key, oldest] of this.#files) {
       if (this.#files.size <= this.#options.maxOpenFiles) break;
       this.#files.delete(key);
-      oldest.retire();
+      this.#retire(oldest);
     }
+  }
+
+  #retire(file: OpenFile): void {
+    this.#options.onRetired(file);
+    file.retire();
+  }
+}
+
+/** Whether a path still leads to this file; an error says that it does not. */
+async function isStill(file: OpenFile, path: string): Promise<boolean> {
+  try {
+    return file.isStill(await stat(path));
+  } catch {
+    // What is wrong shows again when the file is opened anew.
+    return false;
   }
 }
 

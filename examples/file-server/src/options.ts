@@ -6,4 +6,6 @@ export interface FileServiceOptions {
   readonly maxOpenFiles: number;
   /** How long a file is served without a look at whether it has changed, in milliseconds. */
   readonly revalidateMs: number;
+  /** Memory of each shard for contents that were asked for, in bytes. */
+  readonly cacheBytes: number;
 }

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, realpath, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
+import { mkdir, mkdtemp, realpath, rename, rm, symlink, truncate, unlink, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
@@ -37,13 +38,18 @@ beforeAll(async () => {
   await symlink(path.join(root, 'secret'), path.join(root, 'public', 'leak'));
   await symlink('..', path.join(root, 'public', 'up'));
   await symlink('sub', path.join(root, 'public', 'inside'));
-  service = new FileService({ root: path.join(root, 'public'), maxOpenFiles: 3, revalidateMs: 0 });
+  service = new FileService({
+    root: path.join(root, 'public'),
+    maxOpenFiles: 3,
+    revalidateMs: 0,
+    cacheBytes: 2 ** 22,
+  });
   server = await serveHttp({ port: 0 }, service.handle);
 });
 
 afterAll(async () => {
   await server.close();
-  service.close();
+  await service.close();
   expect(networkStats().open).toBe(0);
   await rm(root, { recursive: true });
   shard.memory.invariants();
@@ -199,8 +205,34 @@ describe('FileService', () => {
     await expect(buffer(response)).rejects.toThrow();
   });
 
+  test('closes files that were deleted or pushed out', async () => {
+    const descriptors = (): number => readdirSync('/proc/self/fd').length;
+    const before = descriptors();
+    const names = Array.from({ length: 12 }, (_, index) => path.join(root, 'public', `many-${index}.txt`));
+    await Promise.all(names.map((name) => writeFile(name, name)));
+    await Promise.all(
+      names.map(async (name) => expect((await get(`/${path.basename(name)}`)).body.toString()).toBe(name)),
+    );
+    await Promise.all(names.map((name) => unlink(name)));
+    for (const name of names) expect((await get(`/${path.basename(name)}`)).status).toBe(404);
+    while (networkStats().open > 0 || descriptors() > before)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+
+  test('reads once what many ask for', async () => {
+    const before = service.cacheStats;
+    await Promise.all(Array.from({ length: 8 }, () => get('/big.bin')));
+    const after = service.cacheStats;
+    expect(after.misses - before.misses).toBeLessThanOrEqual(Math.ceil(big.length / 131_072));
+    const hits = after.hits;
+    expect(
+      (await get('/big.bin', { Range: 'bytes=131000-132000' })).body.equals(big.subarray(131_000, 132_001)),
+    ).toBe(true);
+    expect(service.cacheStats.hits).toBeGreaterThan(hits);
+  });
+
   test('serves many at once, some of which leave, and keeps no memory', async () => {
-    const usedBytes = shard.memory.stats().usedBytes;
+    const usedBytes = shard.memory.stats().usedBytes - service.cacheStats.usedBytes;
     const digest = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
     const expected = digest(big);
     const leave = async (): Promise<void> => {
@@ -215,7 +247,7 @@ describe('FileService', () => {
     await Promise.all(Array.from({ length: 20 }, (_, index) => (index % 3 === 0 ? leave() : stay())));
     while (networkStats().open > 0) await new Promise((resolve) => setTimeout(resolve, 5));
     // Idle send tables and chunks are kept.
-    while (shard.memory.stats().usedBytes - usedBytes > 512 * 1024)
+    while (shard.memory.stats().usedBytes - service.cacheStats.usedBytes - usedBytes > 512 * 1024)
       await new Promise((resolve) => setTimeout(resolve, 5));
   });
 });
