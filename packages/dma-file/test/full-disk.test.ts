@@ -1,25 +1,32 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statfsSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DmaFile, makeDirectory, SegmentAppender } from '@sunstar/dma-file';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { canMount, mountImage, scratch, unmount } from './support.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { canMountAs, FILE_SYSTEMS, mountImage, scratch, unmount } from './support.js';
 
 scratch();
 
 const MIB = 1 << 20;
 
 // Needs root and loop devices, which a container seldom has.
-describe.runIf(canMount)('on a small ext4', () => {
+describe.each(FILE_SYSTEMS)('on a small $name', ({ name: fileSystem, mebibytes }) => {
+  const it = test.runIf(canMountAs(fileSystem));
   let directory = '';
   let point = '';
 
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), 'sunstar-full-'));
-    point = mountImage(directory, 24);
+    if (!canMountAs(fileSystem)) return;
+    point = mountImage(directory, mebibytes, 'loop', fileSystem);
+    // What is left is as small everywhere.
+    const { bavail, bsize } = statfsSync(point);
+    const spare = bavail * bsize - 20 * MIB;
+    if (spare > 0) execFileSync('fallocate', ['-l', String(spare), path('filling')]);
   });
   afterAll(() => {
-    unmount(point, true);
+    if (point !== '') unmount(point, true);
     rmSync(directory, { recursive: true });
   });
 
@@ -115,8 +122,7 @@ describe.runIf(canMount)('on a small ext4', () => {
 
   it('says that the file system is read-only', async () => {
     writeFileSync(path('old'), 'old');
-    unmount(point);
-    mountImage(directory, 24, 'loop,ro');
+    execFileSync('mount', ['-o', 'remount,ro', point]);
     const readOnly: unknown = expect.objectContaining({ code: 'SUNSTAR_EROFS' });
     await expect(DmaFile.open(path('new'), { flags: 'w' })).rejects.toEqual(readOnly);
     await expect(DmaFile.open(path('old'), { flags: 'r+' })).rejects.toEqual(readOnly);

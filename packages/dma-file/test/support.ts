@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -67,17 +68,36 @@ function canLoopMount(): boolean {
   }
 }
 
-/** Makes an ext4 image of some mebibytes and mounts it; returns the mount point. */
-export function mountImage(directory: string, mebibytes: number, options = 'loop'): string {
+/** File systems that tests use images of, with the size of a small one in mebibytes. */
+export const FILE_SYSTEMS: readonly { readonly name: string; readonly mebibytes: number }[] = [
+  { name: 'ext4', mebibytes: 24 },
+  // mkfs.xfs makes none that is smaller.
+  { name: 'xfs', mebibytes: 300 },
+];
+
+/** Whether this machine can make and mount a file system. */
+export function canMountAs(name: string): boolean {
+  if (!canMount || !readFileSync('/proc/filesystems', 'utf8').includes(`\t${name}\n`)) return false;
+  return (process.env.PATH ?? '').split(':').some((path) => existsSync(join(path, `mkfs.${name}`)));
+}
+
+/** Makes an image of some mebibytes and mounts it; returns the mount point. */
+export function mountImage(
+  directory: string,
+  mebibytes: number,
+  options = 'loop',
+  fileSystem = 'ext4',
+): string {
   const image = join(directory, 'image');
   const point = join(directory, 'mounted');
   if (!existsSync(image)) {
     writeFileSync(image, '');
     truncateSync(image, mebibytes * 1048576);
-    execFileSync('mkfs.ext4', ['-q', '-F', '-m', '0', image], { stdio: 'pipe' });
+    const flags = fileSystem === 'ext4' ? ['-q', '-F', '-m', '0'] : ['-q', '-f'];
+    execFileSync(`mkfs.${fileSystem}`, [...flags, image], { stdio: 'pipe' });
     mkdirSync(point);
   }
-  execFileSync('mount', ['-o', options, image, point], { stdio: 'pipe' });
+  execFileSync('mount', ['-t', fileSystem, '-o', options, image, point], { stdio: 'pipe' });
   return point;
 }
 
