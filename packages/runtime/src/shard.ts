@@ -12,7 +12,7 @@ import { serviceOf } from './observe/rejection.js';
 import type { Reactor } from './reactor/index.js';
 import { GroupNames } from './scheduling/group-names.js';
 import { currentGroupId, ShardGroups } from './scheduling/index.js';
-import type { Mesh, ServiceOptions, Sharded } from './smp/index.js';
+import type { ForeignPtr, Mesh, ServiceOptions, Sharded } from './smp/index.js';
 
 /** How long a shard drains that is stopped without a runtime. */
 const DRAIN_MS = 10_000;
@@ -55,6 +55,14 @@ export interface ShardContext {
     service: new (...args: A) => T,
     ...args: A
   ): Promise<Sharded<T>>;
+  /**
+   * Makes the only pointer to an object of this shard, which can be sent to others: see {@link ForeignPtr}.
+   *
+   * @param end - Ends the object when nobody points to it any more. @default its own `Symbol.asyncDispose` or
+   *   `Symbol.dispose` method, if it has one
+   * @throws SunstarError SUNSTAR_TOO_MANY_FOREIGN_OBJECTS
+   */
+  foreign<T extends object>(object: T, end?: (object: T) => unknown): ForeignPtr<T>;
   /**
    * Has a task run before the shard stops, while all shards still work: it takes no new work, and resolves when what has
    * begun is done. The tasks of all shards run at the same time, within the runtime's `drainTimeoutMs`; then the signal
@@ -144,6 +152,10 @@ export class Shard implements ShardContext, AsyncDisposable {
     const sharded = await this.#mesh.sharded(name, service, ...args);
     this.onStop(() => sharded.stop());
     return sharded;
+  }
+
+  foreign<T extends object>(object: T, end?: (object: T) => unknown): ForeignPtr<T> {
+    return this.#mesh.foreign(object, end);
   }
 
   onDrain(task: DrainTask): void {

@@ -1,4 +1,5 @@
 import { SunstarError } from '../errors.js';
+import { FOREIGN_SERVICE } from './foreign-objects.js';
 import type { Callable } from './invoke.js';
 import { MAX_NAMES, methodOf, serviceOf } from './message.js';
 import { ServiceFields } from './service-fields.js';
@@ -141,7 +142,7 @@ export class Directory {
     for (const [name, service] of this.#peers[peerId]) {
       if (service.id === serviceOf(target)) return `${name}.${service.methods[methodOf(target)]}`;
     }
-    return 'an unknown method';
+    return serviceOf(target) === FOREIGN_SERVICE ? 'a foreign object' : 'an unknown method';
   }
 
   invariants(): void {

@@ -9,6 +9,7 @@ export {
   registerTransfer,
   type TransferType,
 } from './codec/transfer.js';
+export { ForeignPtr } from './foreign-ptr.js';
 export { ControlLayout, controlBlockBytes, createControlBlock, DEFAULT_SLOTS, resetShard } from './layout.js';
 export type { ShardLoad } from './load-table.js';
 export { Mesh, type MeshStats } from './mesh.js';

@@ -181,15 +181,18 @@ export class Link {
   /**
    * Sends the blocks that were read back to their owner. It is not woken for that: it cannot miss memory
    * while it sleeps, and reads the message when something else wakes it.
+   *
+   * @param hurry - Wakes it nevertheless: it has something to do for a value that comes home.
    */
-  sendReturns(): void {
+  sendReturns(hurry = false): void {
     const count = this.#returnCount;
     if (count === 0) return;
     this.#returnCount = 0;
     this.#returns[0] = FREE | (count << 16);
     const words = PAYLOAD_WORDS_AT + count;
     if (this.#queue.length === 0 && this.#producer.tryWrite(this.#returns, 0, words)) {
-      if (!this.corked) {
+      if (hurry) this.#show();
+      else if (!this.corked) {
         this.#held = 0;
         this.#producer.publish();
       }

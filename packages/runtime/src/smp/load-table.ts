@@ -1,3 +1,4 @@
+import { FOREIGN_SERVICE } from './foreign-objects.js';
 import { freeFractionOf, latencyUsOf, queueDepthOf, utilisationOf } from './load-word.js';
 
 /** What a shard has told of itself with its answers: never asked for, so as old as {@link ageMs}. */
@@ -28,7 +29,10 @@ export class LoadTable {
 
   /** An answer of a service has arrived. */
   note(serviceId: number, word: number, nowMs: number): void {
-    if (serviceId >= this.#words.length) this.#grow(serviceId);
+    if (serviceId >= this.#words.length) {
+      if (serviceId === FOREIGN_SERVICE) return;
+      this.#grow(serviceId);
+    }
     this.#words[serviceId] = word;
     this.#heardMs[serviceId] = nowMs;
   }

@@ -29,7 +29,10 @@ import { MessageReader, MessageWriter } from './message-io.js';
 import { type FullLimits, fullLimits, inRange, type MeshOptions } from './options.js';
 import './remote-signal.js';
 import './remote-stream.js';
+import { type EndObject, endByItself, FOREIGN_SERVICE, ForeignObjects } from './foreign-objects.js';
+import { ForeignPtr } from './foreign-ptr.js';
 import type { ShardLoad } from './load-table.js';
+import { LocalCall } from './local-call.js';
 import { OwnLoad } from './own-load.js';
 import { Peer } from './peer.js';
 import { notSent } from './remote-error.js';
@@ -95,6 +98,9 @@ export class Mesh {
   readonly #caller: Caller;
   readonly #server: Server;
   readonly #turnClock: Clock;
+  /** Objects of this shard that others may point to. For {@link ForeignPtr}. @internal */
+  readonly foreignObjects: ForeignObjects;
+  readonly #foreignService: LocalService;
   readonly #ownLoad: OwnLoad;
   /** By shard number; the reader has the same array. */
   readonly #arenas: Arena[];
@@ -124,14 +130,30 @@ export class Mesh {
     this.#caller = new Caller(this.#writer, this.#reader, this.#directory, maxOutstanding, this.clocks);
     this.#turnClock = options.turnClock ?? this.clocks.clock;
     this.#ownLoad = new OwnLoad(memory, () => this.#queueDepth(), options.idleMs, this.clocks.clock);
-    this.#server = new Server(this.#writer, this.#reader, this.#directory, this.clocks.clock, this.#ownLoad);
+    this.foreignObjects = new ForeignObjects(shardId);
+    this.#foreignService = {
+      id: FOREIGN_SERVICE,
+      name: 'foreign object',
+      instance: this.foreignObjects,
+      methods: ['call'],
+      fields: undefined,
+      groupId: -1,
+    };
+    this.#server = new Server(
+      this.#foreignService,
+      this.#writer,
+      this.#reader,
+      this.#directory,
+      this.clocks.clock,
+      this.#ownLoad,
+    );
 
     const views = { shared: this.words, slots: this.#reader.slots, layout };
     // Calls, answers, one-way messages, elements of streams, and those of the mesh's own.
     const maxQueued = 8 * this.#limits.maxOutstanding + 65_536;
     this.#newLink = (peerId) => {
       const link = new Link({ views, shardId, peerId, memory, maxQueued, wake });
-      link.peer = new Peer(link, this.#arenas[peerId], this.#writer);
+      link.peer = new Peer(this, link, this.#arenas[peerId], this.#writer);
       return link;
     };
     const watch: number[] = [];
@@ -226,6 +248,35 @@ export class Mesh {
    */
   hasService(peerId: number, service: string): boolean {
     return this.#directory.peerService(peerId, service) !== undefined;
+  }
+
+  /**
+   * Makes a pointer to an object of this shard, which other shards may hold. For the shard.
+   *
+   * @param end - Ends the object when nobody points to it any more.
+   */
+  foreign<T extends object>(object: T, end: EndObject<T> = endByItself): ForeignPtr<T> {
+    const { foreignObjects } = this;
+    const id = foreignObjects.add(object, end as EndObject<object>);
+    return new ForeignPtr<T>(this, this.shardId, id, () => foreignObjects.end(id));
+  }
+
+  /**
+   * Calls a method of an object that others may point to. For {@link ForeignPtr}. Never throws.
+   * @internal
+   */
+  callForeign(
+    shardId: number,
+    target: number,
+    args: readonly unknown[],
+    options: CallOptions,
+  ): Promise<unknown> {
+    if (shardId !== this.shardId) return this.#caller.callWith(this.link(shardId), target, args, options);
+    return new LocalCall(shardId, 'foreign object', options, this.clocks).run(
+      this.#foreignService,
+      'call',
+      args,
+    );
   }
 
   /**

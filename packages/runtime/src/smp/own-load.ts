@@ -1,5 +1,6 @@
 import type { ShardMemory } from '../memory/index.js';
 import type { Clock } from '../sync/index.js';
+import { FOREIGN_SERVICE } from './foreign-objects.js';
 import { loadWord } from './load-word.js';
 import { MAX_NAMES } from './message.js';
 
@@ -78,6 +79,7 @@ export class OwnLoad {
 
   /** The word for an answer of a service. */
   word(serviceId: number): number {
+    if (serviceId === FOREIGN_SERVICE) return 0;
     if (this.#left[serviceId] > 0) {
       this.#left[serviceId]--;
       return this.#words[serviceId];

@@ -5,6 +5,7 @@ import type { Borrower, Holder, Lender, Moved } from './codec/transfer.js';
 import { dropMoved } from './codec/transfer.js';
 import { otherGroup, postTo } from './in-group.js';
 import type { Link } from './link.js';
+import type { Mesh } from './mesh.js';
 import { TO_HOLDER, TO_LENDER } from './message.js';
 import type { MessageWriter } from './message-io.js';
 import { notSent } from './remote-error.js';
@@ -24,7 +25,11 @@ export class Peer implements Lender, Borrower {
   readonly #flush: () => void;
   #scheduled = false;
 
-  constructor(link: Link, arena: Arena, writer: MessageWriter) {
+  /** The calls of this shard. */
+  readonly mesh: Mesh;
+
+  constructor(mesh: Mesh, link: Link, arena: Arena, writer: MessageWriter) {
+    this.mesh = mesh;
     this.shardId = link.peerId;
     this.arena = arena;
     this.memory = link.memory;
@@ -41,11 +46,16 @@ export class Peer implements Lender, Borrower {
     return this.#holders.size;
   }
 
-  giveBack(token: number): void {
+  /** @param hurry - Wakes the owner for it. */
+  giveBack(token: number, hurry = false): void {
     this.#holders.delete(token);
     // A peer that is gone has taken everything back.
     if (this.#link.stopped) return;
     this.#link.giveBack(token);
+    if (hurry) {
+      this.#link.sendReturns(true);
+      return;
+    }
     if (this.#scheduled) return;
     this.#scheduled = true;
     queueMicrotask(this.#flush);

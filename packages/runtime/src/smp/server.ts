@@ -5,7 +5,8 @@ import type { Task } from '../scheduling/task.js';
 import type { Clock } from '../sync/index.js';
 import type { Decoder } from './codec/decoder.js';
 import { dropMoved, type Moved, ofCall, transferTypeOf } from './codec/transfer.js';
-import { callable, type Directory } from './directory.js';
+import { callable, type Directory, type LocalService } from './directory.js';
+import { FOREIGN_SERVICE } from './foreign-objects.js';
 import { otherGroup, postTo } from './in-group.js';
 import { type Begin, invoke, invokeWith } from './invoke.js';
 import type { Link } from './link.js';
@@ -42,6 +43,8 @@ export class Server implements Begin {
   /** The short answer: two doubles after the header. */
   readonly #short = new Int32Array(PAYLOAD_WORDS_AT + 4);
   readonly #shortFloats = new Float64Array(this.#short.buffer, PAYLOAD_WORDS_AT * 4, 2);
+  /** The service of objects that others point to. */
+  readonly #foreign: LocalService;
   readonly #clock: Clock;
   readonly #load: OwnLoad;
   #served = 0;
@@ -50,12 +53,14 @@ export class Server implements Begin {
   #moved: readonly Moved[] | undefined;
 
   constructor(
+    foreign: LocalService,
     writer: MessageWriter,
     reader: MessageReader,
     directory: Directory,
     clock: Clock,
     load: OwnLoad,
   ) {
+    this.#foreign = foreign;
     this.#clock = clock;
     this.#load = load;
     this.#writer = writer;
@@ -81,7 +86,7 @@ export class Server implements Begin {
     const callId = slots[slot + 1];
     const word = slots[slot + 2];
     const target = withoutGroup(word);
-    const service = this.#directory.local[serviceOf(target)];
+    const service = this.#serviceOf(target);
     const groupId = service.groupId < 0 ? groupOf(word) : service.groupId;
     const other = groupId === DEFAULT_GROUP_ID ? -1 : otherGroup(groupId);
     const outerMoved = this.#moved;
@@ -122,7 +127,7 @@ export class Server implements Begin {
   run(grouped: GroupedCall): void {
     const { link, kind, callId, target, args, call, moved } = grouped;
     this.#running--;
-    const service = this.#directory.local[serviceOf(target)];
+    const service = this.#serviceOf(target);
     const outerCall = swapCall(call ?? link.plainCall);
     const beganMs = this.#load.begin();
     let result: unknown;
@@ -147,7 +152,7 @@ export class Server implements Begin {
 
   /** Makes what a one-way call threw an unhandled rejection of this shard: nobody else would learn of it. */
   uncaught(target: number, callerId: number, cause: unknown): void {
-    const service = this.#directory.local[serviceOf(target)];
+    const service = this.#serviceOf(target);
     void Promise.reject(
       new SunstarError(
         'SUNSTAR_NOTIFY_FAILED',
@@ -168,6 +173,11 @@ export class Server implements Begin {
     if (link !== undefined) this.#finish(link, kind, callId, target, failed, value, moved, beganMs);
   }
 
+  #serviceOf(target: number): LocalService {
+    const id = serviceOf(target);
+    return id === FOREIGN_SERVICE ? this.#foreign : this.#directory.local[id];
+  }
+
   #open(call: ServedCall): ServedCall {
     call.clock = this.#clock;
     swapCall(call);
@@ -176,7 +186,7 @@ export class Server implements Begin {
 
   #refuseExpired(call: ServedCall, target: number): void {
     if (!call.expired) return;
-    const service = this.#directory.local[serviceOf(target)];
+    const service = this.#serviceOf(target);
     throw new SunstarError(
       'SUNSTAR_CALL_TIMEOUT',
       `The time of the call of ${service.name}.${service.methods[methodOf(target)]}() was over before it began.`,
@@ -259,7 +269,7 @@ export class Server implements Begin {
     }
     try {
       const serviceId = serviceOf(target);
-      const { fields } = this.#directory.local[serviceId];
+      const { fields } = this.#serviceOf(target);
       this.#writer.postAnswer(link, REPLY, callId, value, 'result', this.#load.word(serviceId), fields);
     } catch (error) {
       dropResult(value);

@@ -76,6 +76,70 @@ describe('errors', () => {
     );
   });
 
+  it('arrive as trees of causes and parts, each with its class, code and fields', () => {
+    class Unknown extends RangeError {}
+    const makers = [
+      (m: string) => new Error(m),
+      (m: string) => new TypeError(m),
+      (m: string) => new Unknown(m),
+      (m: string) => new SunstarError('SUNSTAR_X', m),
+      (m: string) => new SunstarError('SUNSTAR_Y', m, { syscall: 'read', errno: 5 }),
+      (m: string) => systemError('open', -2, m),
+      (m: string) => new DOMException(m, 'TimeoutError'),
+      (m: string) => new DOMException(m, 'DataCloneError'),
+    ];
+    interface Tree {
+      readonly maker: number;
+      readonly message: string;
+      readonly fields: Record<string, unknown>;
+      readonly cause: Tree | undefined;
+      readonly parts: Tree[] | undefined;
+    }
+    const { tree } = fc.letrec<{ tree: Tree }>((tie) => ({
+      tree: fc.record({
+        maker: fc.nat(makers.length - 1),
+        message: fc.string(),
+        fields: fc.dictionary(fc.constantFrom('status', 'path', 'retryable', 'details'), fc.jsonValue()),
+        cause: fc.option(tie('tree'), { nil: undefined, depthSize: 'small' }),
+        parts: fc.option(fc.array(tie('tree'), { maxLength: 2 }), { nil: undefined, depthSize: 'small' }),
+      }),
+    }));
+    const build = ({ maker, message, fields, cause, parts }: Tree): Error => {
+      const error =
+        parts === undefined ? makers[maker](message) : new AggregateError(parts.map(build), message);
+      if (cause !== undefined) {
+        Object.defineProperty(error, 'cause', { value: build(cause), configurable: true, writable: true });
+      }
+      return Object.assign(error, fields);
+    };
+    const check = (copy: Error, error: Error): void => {
+      const known =
+        error instanceof Unknown ? RangeError.prototype : (Object.getPrototypeOf(error) as object);
+      expect(Object.getPrototypeOf(copy)).toBe(known);
+      expect(copy.name).toBe(error instanceof Unknown ? 'Unknown' : error.name);
+      expect(copy.message).toBe(error.message);
+      expect(copy.stack).toBe(error.stack);
+      expect((copy as { code?: unknown }).code).toBe((error as { code?: unknown }).code);
+      expect(Object.keys(copy)).toEqual(Object.keys(error));
+      for (const key of Object.keys(error)) {
+        expect(isDeepStrictEqual(Reflect.get(copy, key), Reflect.get(error, key))).toBe(true);
+      }
+      expect(Object.hasOwn(copy, 'cause')).toBe(Object.hasOwn(error, 'cause'));
+      if (Object.hasOwn(error, 'cause')) check(copy.cause as Error, error.cause as Error);
+      if (!(error instanceof AggregateError)) return;
+      const { errors } = copy as AggregateError;
+      expect(errors).toHaveLength(error.errors.length);
+      for (const [index, part] of error.errors.entries()) check(errors[index] as Error, part as Error);
+    };
+    fc.assert(
+      fc.property(tree, (value) => {
+        const error = build(value);
+        check(copyOf(error), error);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it('of a registered class arrive as that class, of others as the nearest known one with their name', () => {
     const before = copyOf<Error>(new QuotaError(5));
     expect(before).toBeInstanceOf(SunstarError);
