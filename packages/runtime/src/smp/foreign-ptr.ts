@@ -1,9 +1,8 @@
 import { SunstarError } from '../errors.js';
 import type { CallOptions } from './call-options.js';
 import { type Parcel, registerTransfer } from './codec/transfer.js';
-import { FOREIGN_SERVICE } from './foreign-objects.js';
+import type { Link } from './link.js';
 import type { Mesh } from './mesh.js';
-import { targetOf } from './message.js';
 import { Peer } from './peer.js';
 import type { Remote } from './sharded.js';
 
@@ -13,6 +12,8 @@ const DEBUG = process.env.SUNSTAR_DEBUG === '1';
 interface Claim {
   readonly mesh: Mesh;
   readonly ownerId: number;
+  /** The connection with its shard as it was then; undefined there. */
+  readonly owner: Link | undefined;
   readonly objectId: number;
   /** Where it came from, where it was not made. */
   readonly letGo: () => void;
@@ -33,7 +34,7 @@ const forgotten = new FinalizationRegistry<Claim>((claim) => {
  * The only handle of an object that lives on one shard, its owner, and that others may hold and pass on without
  * touching it: a connection, a file, a transaction. Made with `shard.foreign(object)`. As an argument or a result
  * of a call it moves: the sender's pointer is spent. Whoever has it calls the object's methods with {@link on};
- * when it is disposed of, or the shard that has it stops, the owner ends the object.
+ * when it is disposed of, or a shard that has it or passed it on stops, the owner ends the object.
  *
  * A pointer that is garbage-collected counts as disposed of; in debug mode (`SUNSTAR_DEBUG=1`) a warning says so,
  * with the stack where it was made or received. After Seastar's `foreign_ptr`.
@@ -44,7 +45,8 @@ export class ForeignPtr<T extends object> implements Disposable {
   /** For `shard.foreign()` and the codec. @internal */
   constructor(mesh: Mesh, ownerId: number, objectId: number, letGo: () => void) {
     const stack = DEBUG ? (new Error().stack ?? '').split('\n').slice(2).join('\n') : undefined;
-    this.#claim = { mesh, ownerId, objectId, letGo, stack };
+    const owner = ownerId === mesh.shardId ? undefined : mesh.link(ownerId);
+    this.#claim = { mesh, ownerId, owner, objectId, letGo, stack };
     forgotten.register(this, this.#claim, this);
   }
 
@@ -80,13 +82,12 @@ export class ForeignPtr<T extends object> implements Disposable {
    * @throws SunstarError `SUNSTAR_FOREIGN_POINTER_SPENT`
    */
   on(options: CallOptions = {}): Remote<T> {
-    const { mesh, ownerId, objectId } = this.#held();
+    const { mesh, owner, objectId } = this.#held();
     return new Proxy({} as Remote<T>, {
       get(_, method) {
         // Or it would be taken for a promise.
         if (typeof method === 'symbol' || method === 'then') return undefined;
-        return (...args: unknown[]) =>
-          mesh.callForeign(ownerId, targetOf(FOREIGN_SERVICE, 0), [objectId, method, ...args], options);
+        return (...args: unknown[]) => mesh.callForeign(owner, [objectId, method, ...args], options);
       },
     });
   }

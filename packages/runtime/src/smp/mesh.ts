@@ -66,6 +66,8 @@ export interface MeshStats {
 /** What a shard tells of a service. */
 type Announcement = [id: number, name: string, methods: readonly string[], ...fields: string[]];
 
+const FOREIGN_TARGET = targetOf(FOREIGN_SERVICE, 0);
+
 /** How many answers are shown to the asking shard together, at most. */
 const TOGETHER = 8;
 
@@ -263,16 +265,14 @@ export class Mesh {
 
   /**
    * Calls a method of an object that others may point to. For {@link ForeignPtr}. Never throws.
+   *
+   * @param owner - The connection with its shard, undefined for this shard.
    * @internal
    */
-  callForeign(
-    shardId: number,
-    target: number,
-    args: readonly unknown[],
-    options: CallOptions,
-  ): Promise<unknown> {
-    if (shardId !== this.shardId) return this.#caller.callWith(this.link(shardId), target, args, options);
-    return new LocalCall(shardId, 'foreign object', options, this.clocks).run(
+  callForeign(owner: Link | undefined, args: readonly unknown[], options: CallOptions): Promise<unknown> {
+    // A shard that was started again has other objects: the old connection stays stopped.
+    if (owner !== undefined) return this.#caller.callWith(owner, FOREIGN_TARGET, args, options);
+    return new LocalCall(this.shardId, 'foreign object', options, this.clocks).run(
       this.#foreignService,
       'call',
       args,

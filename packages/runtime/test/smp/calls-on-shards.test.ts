@@ -42,7 +42,7 @@ describe('calls between the shards of a runtime', () => {
       sum: (2000 * 1999) / 2,
       bytes: 900_000,
       here: (1000 * 999) / 2,
-      state: { cleaned: 3, aborted: 0 },
+      state: { cleaned: 3, begun: 0, aborted: 0 },
       live: 0,
     });
   });
@@ -55,7 +55,7 @@ describe('calls between the shards of a runtime', () => {
       expect(journal()).toEqual({
         late: 'SUNSTAR_CALL_TIMEOUT',
         aborted: 'enough',
-        state: { cleaned: 0, aborted: 2 },
+        left: 0,
       });
     },
   );
