@@ -63,6 +63,7 @@ for (const { at, text, colour } of ends.sort((a, b) => a.at - b.at)) {
 writeFileSync(
   outFile,
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">
+<title>Availability by size over ${Math.round(seconds / 60)} minutes at 90 % occupancy</title>
 <rect width="100%" height="100%" fill="white"/>
 ${parts.join('\n')}
 </svg>

@@ -4,7 +4,7 @@ import { arenaSize } from './attach.js';
 import { SunstarError } from './errors.js';
 import { fullReloadOptions, type ReloadOptions } from './life-cycle/restart-policy.js';
 import type { LogOption } from './log.js';
-import { checkHugePages, type HugePages } from './memory/index.js';
+import { checkHugePages, type HugePages } from './memory/huge-pages.js';
 import {
   type ObserveOptions,
   type ResolvedObserveOptions,

@@ -1,6 +1,6 @@
 export { type Arena, heapArena, MAX_ARENA_BYTES, MIN_ARENA_BYTES } from './arena.js';
 export type { ProfileSite } from './heap-profile.js';
-export { adviseHugePages, checkHugePages, type HugePages } from './huge-pages.js';
+export { adviseHugePages, type HugePages } from './huge-pages.js';
 export { type BlockOrigin, LentBlock } from './lent-block.js';
 export type { Leak } from './memory-debug.js';
 export { MemoryGroup, type MemoryGroupOptions } from './memory-group.js';
