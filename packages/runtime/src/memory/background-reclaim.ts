@@ -1,3 +1,4 @@
+import { type Channel, channel } from 'node:diagnostics_channel';
 import { SunstarError } from '../errors.js';
 import type { Reclaimers } from './reclaimers.js';
 
@@ -6,6 +7,9 @@ const TARGET_FACTOR = 1.5;
 
 /** After a round that freed nothing, how long none is tried. */
 const PAUSE_MS = 100;
+
+/** Told of every run: `{ freeBytes, targetBytes }`. */
+export const MEMORY_PRESSURE: Channel = channel('sunstar:memory-pressure');
 
 /** What the reclaim works on. */
 export interface Reclaimable {
@@ -55,6 +59,7 @@ export class BackgroundReclaim {
       this.#needBytes === 0 ? 0 : before + this.#needBytes,
     );
     this.#needBytes = 0;
+    MEMORY_PRESSURE.publish({ freeBytes: before, targetBytes });
     await this.#round(targetBytes);
     while (this.#freeBytes() < targetBytes && this.#freeBytes() > before) {
       before = this.#freeBytes();

@@ -1,4 +1,5 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
+import { MEMORY_PRESSURE } from '../memory/background-reclaim.js';
 
 /**
  * The events that sunstar publishes through `node:diagnostics_channel`. A channel belongs to one thread: those of
@@ -16,6 +17,8 @@ export const CHANNELS: {
   readonly stall: Channel;
   /** An operation took longer than the threshold: a `SlowOperation`. */
   readonly slowOperation: Channel;
+  /** The shard asks its reclaimers because little memory is free: `{ freeBytes, targetBytes }`. */
+  readonly memoryPressure: Channel;
   /** Nobody handled the rejection of a promise: `{ shard, group, service, error }`. */
   readonly unhandledRejection: Channel;
 } = {
@@ -24,5 +27,6 @@ export const CHANNELS: {
   shardCrash: channel('sunstar:shard:crash'),
   stall: channel('sunstar:stall'),
   slowOperation: channel('sunstar:slow-operation'),
+  memoryPressure: MEMORY_PRESSURE,
   unhandledRejection: channel('sunstar:unhandled-rejection'),
 };
