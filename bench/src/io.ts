@@ -25,7 +25,7 @@ function quantile(sorted: Float64Array, part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
 }
 
-/** Reads in one group and, unless null, writes in another; [p50, p99] of the reads in µs, MB/s of the writes. */
+/** Reads in one group and, unless null, writes in another; [p50, p90, p99] of the reads in µs, MB/s of the writes. */
 async function readBeside(setting: Setting, writerGroup: SchedulingGroup | null): Promise<number[]> {
   const { shard, data, first, foreground, readMemory } = setting;
   const pressure = new Pressure(shard, first, FILE_BYTES, true, WRITE_BYTES, WRITES);
@@ -39,7 +39,7 @@ async function readBeside(setting: Setting, writerGroup: SchedulingGroup | null)
   const megabytes = ((pressure.operations - before) * WRITE_BYTES) / (performance.now() - startedMs) / 1000;
   await pressure.stop();
   pressure.free();
-  return [quantile(latencies, 0.5), quantile(latencies, 0.99), megabytes];
+  return [quantile(latencies, 0.5), quantile(latencies, 0.9), quantile(latencies, 0.99), megabytes];
 }
 
 /** Two writers, in one group each; MB/s of both. */
@@ -70,6 +70,7 @@ function cases(setting: Setting): readonly BenchmarkCase[] {
   const { foreground, background } = setting;
   const reader = [
     metric('4 KiB random reads beside a writer, p50', 'µs', false),
+    metric('4 KiB random reads beside a writer, p90', 'µs', false),
     metric('4 KiB random reads beside a writer, p99', 'µs', false),
   ];
   const withGoal = async (latencyGoalMs: number): Promise<number[]> => {
@@ -86,19 +87,19 @@ function cases(setting: Setting): readonly BenchmarkCase[] {
   return [
     {
       metrics: reader,
-      ours: async () => (await readBeside(setting, background)).slice(0, 2),
+      ours: async () => (await readBeside(setting, background)).slice(0, 3),
       peers: [
-        { peer: 'no writer', measure: async () => (await readBeside(setting, null)).slice(0, 2) },
-        { peer: 'unscheduled', measure: async () => (await readBeside(setting, foreground)).slice(0, 2) },
-        { peer: 'goal 0.25 ms', measure: async () => (await withGoal(0.25)).slice(0, 2) },
+        { peer: 'no writer', measure: async () => (await readBeside(setting, null)).slice(0, 3) },
+        { peer: 'unscheduled', measure: async () => (await readBeside(setting, foreground)).slice(0, 3) },
+        { peer: 'goal 0.25 ms', measure: async () => (await withGoal(0.25)).slice(0, 3) },
       ],
     },
     {
       metrics: [metric('128 KiB writes beside the reader', 'MB/s', true)],
-      ours: async () => (await readBeside(setting, background))[2],
+      ours: async () => (await readBeside(setting, background))[3],
       peers: [
-        { peer: 'unscheduled', measure: async () => (await readBeside(setting, foreground))[2] },
-        { peer: 'goal 0.25 ms', measure: async () => (await withGoal(0.25))[2] },
+        { peer: 'unscheduled', measure: async () => (await readBeside(setting, foreground))[3] },
+        { peer: 'goal 0.25 ms', measure: async () => (await withGoal(0.25))[3] },
       ],
     },
     {

@@ -3,6 +3,8 @@ import { type Completion, IoRequest, IoRequestList } from '@sunstar/runtime';
 /** What a {@link FileOperation} reports to. */
 export interface OperationOwner {
   completed(operation: FileOperation, result: number): void;
+  /** The result is there, but its group has no turn yet. */
+  resultArrived(operation: FileOperation, result: number): void;
   /** Gives the operation, or what is left of it, to the ring. */
   start(operation: FileOperation): void;
 }
@@ -35,7 +37,7 @@ export class FileOperation extends IoRequest implements Completion {
   /** Bytes it has moved. */
   done = 0;
   retries = 0;
-  /** Whether it goes through the queue of the device. */
+  /** Whether the queue of the device counts it. */
   isScheduled = false;
   readonly #owner: OperationOwner;
 
@@ -52,5 +54,9 @@ export class FileOperation extends IoRequest implements Completion {
 
   complete(result: number): void {
     this.#owner.completed(this, result);
+  }
+
+  arrived(result: number): void {
+    this.#owner.resultArrived(this, result);
   }
 }

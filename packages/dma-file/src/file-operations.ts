@@ -279,6 +279,17 @@ export class FileOperations implements Completion, OperationOwner {
     this.#checkDrained();
   }
 
+  /** Called by the operation when its result is there: the device may have the next one. */
+  resultArrived(operation: FileOperation, result: number): void {
+    if (!operation.isScheduled) return;
+    if (result < 0) {
+      // It may be tried again.
+      if (result === -ERRNO.EINTR || result === -ERRNO.EAGAIN) return;
+    } else if (operation.done + result < operation.total) return;
+    operation.isScheduled = false;
+    this.#target.queue?.finished(operation, result >= 0);
+  }
+
   /** Called by the operation with the kernel's result. */
   completed(operation: FileOperation, result: number): void {
     let final = result;

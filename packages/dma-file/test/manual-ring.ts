@@ -9,6 +9,8 @@ export interface Submission {
   readonly length: number;
   readonly offset: number;
   readonly opFlags: number;
+  /** What it has ended with, once it has arrived. */
+  result?: number;
 }
 
 /** A ring and one file behind it: reads and writes move real bytes, as many as the test says. */
@@ -55,7 +57,16 @@ export class ManualRing implements FileReactor {
   /** Completes one with an error number, or by moving up to `limit` bytes. */
   complete(index: number, error: number, limit: number): void {
     const [submission] = this.parked.splice(index, 1);
-    submission.completion.complete(error < 0 ? error : this.#move(submission, limit), 0);
+    const result = submission.result ?? (error < 0 ? error : this.#move(submission, limit));
+    submission.completion.complete(result, 0);
+  }
+
+  /** Has the result of one arrive, like {@link complete}, which is still to come. */
+  arrive(index: number, error: number, limit: number): void {
+    const submission = this.parked[index];
+    if (submission.result !== undefined) return;
+    submission.result = error < 0 ? error : this.#move(submission, limit);
+    submission.completion.arrived?.(submission.result);
   }
 
   #move(submission: Submission, limit: number): number {

@@ -66,7 +66,7 @@ const step = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      do: fc.constant('complete' as const),
+      do: fc.constantFrom('complete' as const, 'complete' as const, 'arrive' as const),
       index: fc.nat(),
       error: fc.constantFrom(0, 0, 0, 0, -ERRNO.EINTR, -ERRNO.EIO),
       limit: fc.constantFrom(SECTOR, 1e9, 1e9),
@@ -123,6 +123,8 @@ describe('operations behind the queue of a device', () => {
               }
             } else if (one.do === 'complete' && ring.parked.length > 0) {
               ring.complete(one.index % ring.parked.length, one.error, one.limit);
+            } else if (one.do === 'arrive' && ring.parked.length > 0) {
+              ring.arrive(one.index % ring.parked.length, one.error, one.limit);
             } else if (one.do === 'fill') ring.capacity = one.capacity;
             else if (one.do === 'tick') ring.tick();
             check();

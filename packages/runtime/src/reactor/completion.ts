@@ -11,4 +11,10 @@ export interface Completion {
    * @param flags - {@link IORING_CQE_F}; while `MORE` is set further calls follow.
    */
   complete(result: number, flags: number): void;
+  /**
+   * Called as soon as the result is taken from the ring, in any group, where {@link complete} waits for a turn of the
+   * group that submitted. For what must not wait, such as giving the next operation to the device; not called on a
+   * shard with one group.
+   */
+  arrived?(result: number): void;
 }

@@ -472,6 +472,7 @@ export class Reactor implements Disposable {
         this.#operations.remove(id);
         this.#keepAlive--;
       } else {
+        completion.arrived?.(result);
         threadScheduler.postCompletion(this.#operations.groupOf(id), id, result, flags);
       }
     }
