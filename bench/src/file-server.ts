@@ -25,7 +25,7 @@ const SIZES = [
 async function download(server: ServerProcess, cpu: number, name: string, bytes: number): Promise<number[]> {
   const before = server.cpuSeconds();
   const { stdout } = await run('taskset', [
-    ...['-c', String(cpu), 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`],
+    ...['-c', String(cpu), 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '--timeout', '15s'],
     `http://127.0.0.1:${server.port}/${name}`,
   ]);
   const after = server.cpuSeconds();

@@ -16,7 +16,17 @@ export async function sendRequests(
 ): Promise<number[]> {
   const before = server.cpuSeconds();
   const { stdout } = await run('taskset', [
-    ...['-c', String(clientCpu), 'wrk', '-t1', `-c${connections}`, `-d${SECONDS}s`, '--latency'],
+    ...[
+      '-c',
+      String(clientCpu),
+      'wrk',
+      '-t1',
+      `-c${connections}`,
+      `-d${SECONDS}s`,
+      '--timeout',
+      '15s',
+      '--latency',
+    ],
     `http://127.0.0.1:${server.port}/`,
   ]);
   const after = server.cpuSeconds();
