@@ -16,6 +16,7 @@
         "src/stack.cc",
         "src/stall.cc",
         "src/socket.cc",
+        "src/socket_info.cc",
         "src/zerocopy.cc",
         "src/zerocopy_drain.cc"
       ],

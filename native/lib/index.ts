@@ -76,11 +76,37 @@ export interface RingDescription {
   readonly zeroCopy: ArrayBuffer;
 }
 
+/** What the kernel knows of a TCP connection; what it does not report is 0. */
+export interface TcpInfo {
+  /** By the kernel's numbers: 1 is established. */
+  readonly state: number;
+  readonly rttUs: number;
+  readonly rttVarianceUs: number;
+  readonly minRttUs: number;
+  readonly retransmissionTimeoutUs: number;
+  readonly congestionWindowSegments: number;
+  readonly segmentBytes: number;
+  readonly unacknowledgedSegments: number;
+  readonly lostSegments: number;
+  readonly totalRetransmissions: number;
+  readonly bytesAcknowledged: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  /** Accepted by the kernel and not sent yet. */
+  readonly unsentBytes: number;
+  readonly deliveryRateBytesPerSecond: number;
+  /** How long there was something to send, and how much of that the peer's window or our buffer held it up. */
+  readonly busyUs: number;
+  readonly receiveWindowLimitedUs: number;
+  readonly sendBufferLimitedUs: number;
+}
+
 /** An address of a socket. */
 export interface SocketAddress {
+  /** Of a Unix socket: its path, its abstract name with a leading zero byte, or empty. */
   readonly address: string;
   readonly port: number;
-  readonly family: 4 | 6;
+  readonly family: 4 | 6 | 'unix';
 }
 
 /** What O_DIRECT needs on a file; zeros where the file does not support it. */
@@ -158,6 +184,14 @@ export interface Native {
   ) => number;
   /** A TCP socket to connect with. */
   readonly tcpSocket: (family: 4 | 6) => number;
+  /** A listening Unix stream socket at a path, or with a leading zero byte an abstract name. */
+  readonly unixListen: (path: string, backlog: number) => number;
+  /** A Unix stream socket to connect with. */
+  readonly unixSocket: () => number;
+  /** Writes the `sockaddr` of a path or abstract name into `target`, 110 bytes suffice; returns its length. */
+  readonly encodePath: (path: string, target: Uint8Array) => number;
+  /** What the kernel knows of a TCP connection. */
+  readonly tcpInfo: (fd: number) => TcpInfo | number;
   /** Writes the `sockaddr` of a numeric address into `target`, 28 bytes suffice; returns its length. */
   readonly encodeAddress: (host: string, port: number, target: Uint8Array) => number;
   /** The local address of a socket. */

@@ -6,6 +6,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sunstar::ExportRing(env, exports);
   sunstar::ExportArena(env, exports);
   sunstar::ExportSocket(env, exports);
+  sunstar::ExportSocketInfo(env, exports);
   sunstar::ExportZeroCopy(env, exports);
   sunstar::ExportFile(env, exports);
   sunstar::ExportCpu(env, exports);

@@ -3,9 +3,11 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <string>
 
@@ -41,7 +43,33 @@ bool Parse(const std::string& host, int port, Address* address) {
   return true;
 }
 
+// A path, or with a leading zero byte a name in the abstract name space. False when it is too long, or empty.
+bool ParsePath(const std::string& path, Address* address) {
+  auto* name = reinterpret_cast<sockaddr_un*>(&address->storage);
+  const bool is_abstract = !path.empty() && path[0] == '\0';
+  // A path ends with a zero byte, which must fit as well.
+  if (path.size() < (is_abstract ? 2 : 1) || path.size() + (is_abstract ? 0 : 1) > sizeof name->sun_path) return false;
+  if (!is_abstract && path.find('\0') != std::string::npos) return false;
+  name->sun_family = AF_UNIX;
+  memcpy(name->sun_path, path.data(), path.size());
+  address->length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (is_abstract ? 0 : 1));
+  return true;
+}
+
+Napi::Value DescribeUnix(Napi::Env env, const Address& address) {
+  const auto* name = reinterpret_cast<const sockaddr_un*>(&address.storage);
+  const size_t header = offsetof(sockaddr_un, sun_path);
+  size_t size = address.length > header ? address.length - header : 0;
+  if (size > 0 && name->sun_path[0] != '\0') size = strnlen(name->sun_path, size);
+  auto result = Napi::Object::New(env);
+  result["address"] = Napi::String::New(env, name->sun_path, size);
+  result["port"] = Napi::Number::New(env, 0);
+  result["family"] = Napi::String::New(env, "unix");
+  return result;
+}
+
 Napi::Value Describe(Napi::Env env, const Address& address) {
+  if (address.storage.ss_family == AF_UNIX) return DescribeUnix(env, address);
   char text[INET6_ADDRSTRLEN] = "";
   int port = 0;
   if (address.storage.ss_family == AF_INET) {
@@ -87,6 +115,39 @@ Napi::Value TcpListen(const Napi::CallbackInfo& info) {
 Napi::Value TcpSocket(const Napi::CallbackInfo& info) {
   const int fd = socket(ToInt(info[0]) == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   return Number(info.Env(), fd < 0 ? -errno : fd);
+}
+
+// unixListen(path, backlog): a listening descriptor or an error number
+Napi::Value UnixListen(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Address address;
+  if (!ParsePath(info[0].As<Napi::String>(), &address)) return Number(env, -EINVAL);
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return Number(env, -errno);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0 ||
+      listen(fd, ToInt(info[1])) != 0) {
+    const int error = -errno;
+    close(fd);
+    return Number(env, error);
+  }
+  return Number(env, fd);
+}
+
+// unixSocket(): a descriptor or an error number
+Napi::Value UnixSocket(const Napi::CallbackInfo& info) {
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  return Number(info.Env(), fd < 0 ? -errno : fd);
+}
+
+// encodePath(path, target: Uint8Array of at least 110 bytes): bytes written, or -EINVAL
+Napi::Value EncodePath(const Napi::CallbackInfo& info) {
+  Address address;
+  auto target = info[1].As<Napi::Uint8Array>();
+  if (!ParsePath(info[0].As<Napi::String>(), &address) || target.ByteLength() < address.length) {
+    return Number(info.Env(), -EINVAL);
+  }
+  memcpy(target.Data(), &address.storage, address.length);
+  return Number(info.Env(), static_cast<int>(address.length));
 }
 
 // encodeAddress(host, port, target: Uint8Array of at least 28 bytes): bytes written, or -EINVAL
@@ -148,6 +209,9 @@ Napi::Value SetLinger(const Napi::CallbackInfo& info) {
 void ExportSocket(Napi::Env env, Napi::Object exports) {
   exports["tcpListen"] = Napi::Function::New<TcpListen>(env, "tcpListen");
   exports["tcpSocket"] = Napi::Function::New<TcpSocket>(env, "tcpSocket");
+  exports["unixListen"] = Napi::Function::New<UnixListen>(env, "unixListen");
+  exports["unixSocket"] = Napi::Function::New<UnixSocket>(env, "unixSocket");
+  exports["encodePath"] = Napi::Function::New<EncodePath>(env, "encodePath");
   exports["encodeAddress"] = Napi::Function::New<EncodeAddress>(env, "encodeAddress");
   exports["socketName"] = Napi::Function::New<NameOf<GetSockName>>(env, "socketName");
   exports["peerName"] = Napi::Function::New<NameOf<GetPeerName>>(env, "peerName");

@@ -1,5 +1,5 @@
 import { IOBuf } from '@sunstar/iobuf';
-import { native, type SocketAddress } from '@sunstar/native';
+import { native, type SocketAddress, type TcpInfo } from '@sunstar/native';
 import type { SunstarError } from '@sunstar/runtime';
 import { connectionClosed, connectionReset, receiverInUse, writeAfterEnd } from './errors.js';
 import type { Network } from './network.js';
@@ -12,7 +12,7 @@ import { Transport, TransportState } from './transport.js';
 const RESOLVED: Promise<void> = Promise.resolve();
 
 /**
- * A TCP connection on the shard that accepted or opened it; use it only there. It has two faces:
+ * A TCP or Unix connection on the shard that accepted or opened it; use it only there. It has two faces:
  *
  * - callbacks: set {@link receiver}, append replies to {@link output}, call {@link flush};
  * - promises: {@link read}, {@link lines}, {@link write} and the others. Input has one reader at a time.
@@ -83,6 +83,13 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
 
   get localPort(): number | undefined {
     return this.#localName()?.port;
+  }
+
+  /** What the kernel knows of the connection (TCP_INFO); undefined of a Unix socket, and after the end. */
+  tcpInfo(): TcpInfo | undefined {
+    if (!this.#hasDescriptor()) return undefined;
+    const info = native.tcpInfo(this.#transport.fd);
+    return typeof info === 'number' ? undefined : info;
   }
 
   /** Turns TCP_NODELAY on or off; on by default. */

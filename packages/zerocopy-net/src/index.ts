@@ -1,3 +1,4 @@
+export type { TcpInfo } from '@sunstar/native';
 export { ConnectionDuplex, type DuplexOptions } from './adapters/connection-duplex.js';
 export { serveWith } from './adapters/serve-with.js';
 export { toDuplex } from './adapters/to-duplex.js';
@@ -11,6 +12,7 @@ export type { ConnectionOptions } from './options.js';
 export { type PipelineOptions, pipelined, type Stages } from './pipeline/pipelined.js';
 export type { PipelineResponse } from './pipeline/response-queue.js';
 export type { Receiver } from './receiver.js';
+export type { KeepAliveOptions, SocketOptions } from './socket-options.js';
 export type { ConnectionStats } from './stats.js';
 export type { ZeroCopyChoice, ZeroCopyMechanism, ZeroCopyOptions } from './zero-copy/options.js';
 export type { CopyCounts, CopyReason } from './zero-copy/reasons.js';

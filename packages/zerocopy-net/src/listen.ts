@@ -1,15 +1,21 @@
 import { currentShard } from '@sunstar/runtime';
 import type { Connection } from './connection.js';
+import { invalidOption } from './errors.js';
 import { Listener } from './listener.js';
 import { currentNetwork } from './network.js';
-import { type ConnectionOptions, connectionLimits, integerOption } from './options.js';
+import { type ConnectionOptions, connectionLimits, integerOption, socketPath } from './options.js';
 
-/** Options of {@link listen}. */
+/** Options of {@link listen}: a port, or a path. */
 export interface ListenOptions extends ConnectionOptions {
   /** TCP port; 0 has the kernel choose a free one. 0 to 65535 */
-  readonly port: number;
+  readonly port?: number;
   /** A numeric IPv4 or IPv6 address of this machine. @defaultValue '127.0.0.1' */
   readonly host?: string;
+  /**
+   * A Unix socket instead: its path, which is removed when the listener closes, or `@` and a name in the abstract name
+   * space. Only one shard can listen on it.
+   */
+  readonly path?: string;
   /** With an IPv6 host: refuse IPv4 peers. @defaultValue false */
   readonly ipv6Only?: boolean;
   /**
@@ -44,7 +50,7 @@ export interface ListenOptions extends ConnectionOptions {
 export type ConnectionHandler = (connection: Connection) => void | Promise<void>;
 
 /**
- * Accepts TCP connections on the current shard; with several shards each one listens on the same port.
+ * Accepts TCP or Unix connections on the current shard; with several shards each one listens on the same port.
  * Stops with the shard.
  *
  * @throws SunstarError SUNSTAR_EADDRINUSE, SUNSTAR_EACCES, SUNSTAR_EADDRNOTAVAIL, SUNSTAR_INVALID_OPTION,
@@ -52,9 +58,15 @@ export type ConnectionHandler = (connection: Connection) => void | Promise<void>
  */
 export async function listen(options: ListenOptions, handler: ConnectionHandler): Promise<Listener> {
   const shard = currentShard();
+  const { path } = options;
+  if (path !== undefined && (options.port !== undefined || options.host !== undefined))
+    throw invalidOption('path', path, 'given without host and port');
+  if (path === undefined && options.port === undefined)
+    throw invalidOption('port', options.port, 'a whole number from 0 to 65535, unless there is a path');
   const listener = new Listener(
     currentNetwork(),
     {
+      path: path === undefined ? null : socketPath(path),
       host: options.host ?? '127.0.0.1',
       port: integerOption('port', options.port, 0, 0, 65_535),
       ipv6Only: options.ipv6Only ?? false,

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { native } from '@sunstar/native';
 import {
   type Completion,
@@ -8,11 +9,13 @@ import {
   SunstarError,
   systemError,
 } from '@sunstar/runtime';
+import { badPath, describePath } from './connect/connect-attempt.js';
 import { Connection } from './connection.js';
 import { invalidOption } from './errors.js';
 import type { ConnectionHandler } from './listen.js';
 import type { Network } from './network.js';
 import { type ConnectionLimits, integerOption } from './options.js';
+import { applySocketOptions } from './socket-options.js';
 import { type ConnectionStats, newConnectionStats } from './stats.js';
 
 const SOCK_CLOEXEC = 0o2000000;
@@ -25,6 +28,8 @@ const LAST_RETRY_MS = 1000;
 
 /** The options of a listener, checked. */
 export interface ListenerConfiguration {
+  /** Of a Unix socket, in the kernel's form; null: TCP. */
+  readonly path: string | null;
   readonly host: string;
   readonly port: number;
   readonly ipv6Only: boolean;
@@ -46,9 +51,9 @@ export interface CloseListenerOptions {
  * Made by `listen`.
  */
 export class Listener implements Completion, AsyncDisposable {
-  /** The port, also when the kernel chose it. */
+  /** The port, also when the kernel chose it; 0 of a Unix socket. */
   readonly port: number;
-  /** The address, as the kernel writes it. */
+  /** The address, as the kernel writes it; of a Unix socket its path, or @ and its name. */
   readonly address: string;
 
   readonly #network: Network;
@@ -73,14 +78,18 @@ export class Listener implements Completion, AsyncDisposable {
     this.#configuration = configuration;
     this.#refusalLimits = { ...configuration.limits, closeTimeoutMs: REFUSAL_TIMEOUT_MS, idleTimeoutMs: 0 };
     this.#handler = handler;
-    const { host, port, reusePort, backlog, ipv6Only } = configuration;
-    this.#fd = openListener(host, port, reusePort, backlog, ipv6Only);
+    const { path, limits } = configuration;
+    this.#fd = openListener(configuration);
     network.reactor.descriptors.own(this.#fd);
-    // Accepted sockets inherit it: no call for each of them.
-    native.setNoDelay(this.#fd, configuration.limits.noDelay);
+    try {
+      applySocketOptions(this.#fd, limits, path !== null);
+    } catch (error) {
+      network.reactor.close(this.#fd);
+      throw error;
+    }
     const name = native.socketName(this.#fd);
-    this.port = typeof name === 'number' ? port : name.port;
-    this.address = typeof name === 'number' ? host : name.address;
+    this.port = typeof name === 'number' ? configuration.port : name.port;
+    this.address = typeof name === 'number' ? configuration.host : describePath(name.address);
     network.reactor.ref();
     network.addStats(this.#stats);
     this.#arm();
@@ -122,6 +131,8 @@ export class Listener implements Completion, AsyncDisposable {
       });
     }
     await this.#network.reactor.closeAndWait(this.#fd);
+    const { path } = this.#configuration;
+    if (path !== null && !path.startsWith('\0')) rmSync(path, { force: true });
     this.#network.reactor.unref();
     const all = [...this.#connections, ...this.#refusals];
     for (const connection of all) connection.stopInput();
@@ -250,13 +261,14 @@ export class Listener implements Completion, AsyncDisposable {
   }
 }
 
-function openListener(
-  host: string,
-  port: number,
-  reusePort: boolean,
-  backlog: number,
-  ipv6Only: boolean,
-): number {
+function openListener(configuration: ListenerConfiguration): number {
+  const { path, host, port, reusePort, backlog, ipv6Only } = configuration;
+  if (path !== null) {
+    const fd = native.unixListen(path, backlog);
+    if (fd === -ERRNO.EINVAL) throw badPath(path);
+    if (fd < 0) throw systemError('listen', fd, describePath(path));
+    return fd;
+  }
   const fd = native.tcpListen(host, port, reusePort, backlog, ipv6Only);
   if (fd >= 0) return fd;
   if (-fd === ERRNO.EINVAL) throw invalidOption('host', host, 'a numeric IPv4 or IPv6 address');

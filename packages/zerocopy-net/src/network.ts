@@ -38,6 +38,7 @@ export interface NetworkShard {
     | 'submit'
     | 'cancel'
     | 'defer'
+    | 'close'
     | 'closeAndWait'
     | 'ref'
     | 'unref'

@@ -1,4 +1,5 @@
 import { invalidOption } from './errors.js';
+import { type SocketOptions, type SocketSettings, socketSettings } from './socket-options.js';
 import {
   DEFAULT_ZERO_COPY_THRESHOLD_BYTES,
   type ZeroCopyChoice,
@@ -6,7 +7,7 @@ import {
 } from './zero-copy/options.js';
 
 /** What holds for one connection, accepted or outgoing. */
-export interface ConnectionOptions {
+export interface ConnectionOptions extends SocketOptions {
   /** Send small messages at once instead of waiting for an acknowledgement (TCP_NODELAY). @defaultValue true */
   readonly noDelay?: boolean | undefined;
   /**
@@ -53,6 +54,7 @@ export interface ConnectionLimits {
   readonly outputHighWaterBytes: number;
   readonly readAheadBytes: number;
   readonly closeTimeoutMs: number;
+  readonly socketSettings: SocketSettings;
   readonly zeroCopy: ZeroCopyChoice;
   /** Infinity when zero copy is not to be considered at all. */
   readonly zeroCopyThresholdBytes: number;
@@ -74,6 +76,11 @@ export function integerOption(
     throw invalidOption(name, value, `a whole number from ${min} to ${max}`);
   }
   return value;
+}
+
+/** The kernel's form of a path: an abstract name, written with @, begins with a zero byte. */
+export function socketPath(path: string): string {
+  return path.startsWith('@') ? `\0${path.slice(1)}` : path;
 }
 
 /** Checks connection options and fills in the defaults. */
@@ -101,6 +108,7 @@ export function connectionLimits(options: ConnectionOptions, firstByteTimeoutMs?
     ),
     readAheadBytes: integerOption('readAheadBytes', options.readAheadBytes, 262_144, 1, 2 ** 30),
     closeTimeoutMs: integerOption('closeTimeoutMs', options.closeTimeoutMs, 5000, 1, HOUR_MS),
+    socketSettings: socketSettings(options),
     zeroCopy,
     zeroCopyThresholdBytes: zeroCopy === 'never' ? Number.POSITIVE_INFINITY : zeroCopyThresholdBytes,
   };

@@ -4,6 +4,7 @@ import type { IOBuf } from '@sunstar/iobuf';
 export interface SendRun {
   /** Fragments. */
   count: number;
+  /** Their bytes; unknown, and 0, when it is not large. */
   sizeBytes: number;
   /** It is worth a zero-copy send. */
   isLarge: boolean;
@@ -28,7 +29,15 @@ const PIECES_IN_THRESHOLD = 8;
  */
 export function measureRun(content: IOBuf, thresholdBytes: number, maxCount: number, run: SendRun): void {
   const pieceBytes = thresholdBytes / PIECES_IN_THRESHOLD;
-  const end = Math.min(content.fragmentCount, maxCount);
+  const { fragmentCount, sizeBytes } = content;
+  // On average far too small: looking at each of them would cost more than a large one among them could save.
+  if (fragmentCount > 2 && sizeBytes < (fragmentCount * pieceBytes) / 2) {
+    run.count = copyCount(content, maxCount);
+    run.sizeBytes = 0;
+    run.isLarge = false;
+    return;
+  }
+  const end = Math.min(fragmentCount, maxCount);
   let smallBytes = 0;
   let largeBytes = 0;
   let index = 0;
@@ -44,14 +53,16 @@ export function measureRun(content: IOBuf, thresholdBytes: number, maxCount: num
     }
   }
   run.count = index;
-  run.sizeBytes = smallBytes + largeBytes;
   run.isLarge = largeBytes >= thresholdBytes;
+  run.sizeBytes = run.isLarge ? smallBytes + largeBytes : 0;
 }
 
 /** How many fragments at the front a send with copies should take. */
 export function copyCount(content: IOBuf, maxCount: number): number {
-  const end = Math.min(content.fragmentCount, maxCount);
-  if (content.sizeBytes <= MAX_SEND_BYTES) return end;
+  const { fragmentCount, sizeBytes: total } = content;
+  const end = Math.min(fragmentCount, maxCount);
+  // Going through many small ones costs more than it saves: by their average they are few enough bytes.
+  if (total <= MAX_SEND_BYTES || (total / fragmentCount) * end <= MAX_SEND_BYTES) return end;
   let sizeBytes = content.fragmentLength(0);
   let count = 1;
   while (count < end) {

@@ -94,7 +94,7 @@ export class ZeroCopySide implements ErrorQueueOwner {
     if (this.#mechanism === 'none' || limits.zeroCopy === 'never') return 'off';
     if (this.#shard.hooks?.assumesRemotePeer === true) return null;
     const peer = native.peerName(fd);
-    if (typeof peer === 'number' || peer.address === '') return 'notSupported';
+    if (typeof peer === 'number' || peer.family === 'unix') return 'notSupported';
     if (limits.zeroCopy === 'auto' && this.#shard.addresses.has(peer.address)) return 'localPeer';
     if (this.#mechanism === 'msg_zerocopy') {
       // Without this the flag is ignored: the kernel copies, and never notifies.

@@ -1,0 +1,112 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { allowedCpus } from '@sunstar/runtime';
+import type { LoadResult } from './echo/load.js';
+import { EchoServer } from './echo/server-process.js';
+import type { Benchmark, BenchmarkCase } from './harness/benchmark.js';
+
+const FIRST_PORT = 16_400;
+const WARM_UP_MS = 400;
+const DURATION_MS = 1500;
+const CONNECTIONS = [1, 50, 256];
+const PIPELINES = [1, 16, 64];
+/** Less than the kernel's clock for CPU time can tell. */
+const FLOOR_US = 0.001;
+
+function file(name: string): string {
+  return fileURLToPath(new URL(`./echo/${name}.js`, import.meta.url));
+}
+
+/** Bun's program, where its package could be installed. */
+function findBun(): string | null {
+  try {
+    const require = createRequire(import.meta.url);
+    const program = require.resolve('@oven/bun-linux-x64/bin/bun');
+    return existsSync(program) ? program : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Loads a server from one CPU; the figures of {@link echoCase}. */
+async function measure(
+  server: EchoServer,
+  clientCpu: number,
+  connections: number,
+  pipeline: number,
+): Promise<number[]> {
+  const load = [file('load'), server.port, connections, pipeline, WARM_UP_MS, DURATION_MS].map(String);
+  const child = spawn('taskset', ['-c', String(clientCpu), process.execPath, ...load], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let before = server.cpuTime();
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line === 'begin') {
+      before = server.cpuTime();
+      continue;
+    }
+    const after = server.cpuTime();
+    const { messages, seconds, p50Ms, p99Ms } = JSON.parse(line) as LoadResult;
+    const userUs = Math.max(FLOOR_US, ((after.userSeconds - before.userSeconds) * 1e6) / messages);
+    const kernelUs = Math.max(FLOOR_US, ((after.kernelSeconds - before.kernelSeconds) * 1e6) / messages);
+    return [messages / seconds, userUs + kernelUs, userUs, kernelUs, p50Ms, p99Ms];
+  }
+  throw new Error('the load generator did not finish');
+}
+
+function echoCase(
+  servers: readonly (readonly [string, EchoServer])[],
+  clientCpu: number,
+  connections: number,
+  pipeline: number,
+): BenchmarkCase {
+  const name = `${connections} connection${connections === 1 ? '' : 's'}, pipeline ${pipeline}`;
+  const [[, ours], ...peers] = servers;
+  return {
+    metrics: [
+      { case: name, unit: 'messages/s', higherIsBetter: true },
+      { case: `${name}, server CPU`, unit: 'µs/message', higherIsBetter: false },
+      { case: `${name}, server CPU, user`, unit: 'µs/message', higherIsBetter: false },
+      { case: `${name}, server CPU, kernel`, unit: 'µs/message', higherIsBetter: false },
+      { case: `${name}, p50`, unit: 'ms', higherIsBetter: false },
+      { case: `${name}, p99`, unit: 'ms', higherIsBetter: false },
+    ],
+    ours: () => measure(ours, clientCpu, connections, pipeline),
+    peers: peers.map(([peer, server]) => ({
+      peer,
+      measure: () => measure(server, clientCpu, connections, pipeline),
+    })),
+  };
+}
+
+/** Framed messages of 64 bytes there and back: what a server pays for each. */
+const benchmark: Benchmark = {
+  description:
+    'echo of framed 64-byte messages, server on one CPU, client on the other: node:net, Bun.listen',
+  async prepare() {
+    const [serverCpu, clientCpu] = allowedCpus();
+    if (clientCpu === undefined) throw new Error('this benchmark needs two CPUs');
+    const servers: [string, EchoServer][] = [];
+    const start = async (name: string, command: readonly string[]): Promise<void> => {
+      servers.push([name, await EchoServer.start(serverCpu, FIRST_PORT + servers.length, command)]);
+    };
+    await start('sunstar', [process.execPath, file('server-sunstar')]);
+    await start('node:net', [process.execPath, file('server-node')]);
+    const bun = findBun();
+    if (bun !== null) await start('Bun.listen', [bun, file('server-bun')]);
+    else process.stderr.write('echo: Bun is not installed; it is left out\n');
+    return {
+      cases: CONNECTIONS.flatMap((connections) =>
+        PIPELINES.map((pipeline) => echoCase(servers, clientCpu, connections, pipeline)),
+      ),
+      async teardown() {
+        for (const [, server] of servers) await server.stop();
+      },
+    };
+  },
+};
+
+export default benchmark;

@@ -1,0 +1,146 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { SenderOptions, SenderResult } from './sender.js';
+
+const run = promisify(execFile);
+const SENDER = fileURLToPath(new URL('./sender.js', import.meta.url));
+const LISTENER = fileURLToPath(new URL('./listener.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../src/zerocopy/sink.bpf.c', import.meta.url));
+const SENDER_ADDRESS = '10.77.0.1';
+const SINK_ADDRESS = '10.77.0.2';
+const PORT = 7777;
+
+/** Where senders run, and whom they send to. */
+export interface Route {
+  readonly host: string;
+  readonly port: number;
+  /** Runs a sender in a process of its own. */
+  send(options: Omit<SenderOptions, 'host' | 'port'>): Promise<SenderResult>;
+  close(): Promise<void>;
+}
+
+async function startListener(
+  prefix: readonly string[],
+  host: string,
+  mode: 'read' | 'stall',
+): Promise<ChildProcess> {
+  const [command, ...rest] = [...prefix, process.execPath, LISTENER, host, String(PORT), mode];
+  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+  for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
+    if (line === 'ready') break;
+  }
+  return child;
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+async function send(prefix: readonly string[], options: SenderOptions): Promise<SenderResult> {
+  const [command, ...rest] = [...prefix, process.execPath, SENDER, JSON.stringify(options)];
+  const { stdout } = await run(command, rest, { timeout: 120_000 });
+  return JSON.parse(stdout) as SenderResult;
+}
+
+/** To a reader on this machine, through the loopback device: the kernel copies whatever is asked for. */
+export async function loopback(senderCpu: number, readerCpu: number): Promise<Route> {
+  const host = '127.0.0.1';
+  const listener = await startListener(['taskset', '-c', String(readerCpu)], host, 'read');
+  return {
+    host,
+    port: PORT,
+    send: (options) => send(['taskset', '-c', String(senderCpu)], { ...options, host, port: PORT }),
+    close: () => stop(listener),
+  };
+}
+
+/** Compiles the packet program with whichever compiler is there. */
+async function compile(directory: string): Promise<string> {
+  const object = path.join(directory, 'sink.o');
+  const common = [
+    '-O2',
+    '-c',
+    PROGRAM,
+    '-o',
+    object,
+    '-I/usr/include',
+    `-I/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`,
+  ];
+  try {
+    await run('clang', ['-target', 'bpf', '-g', ...common]);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    await run('bpf-gcc', common);
+  }
+  return object;
+}
+
+/**
+ * A pair of network namespaces joined by a virtual Ethernet, whose far end acknowledges everything and copies
+ * nothing. Needs root, iproute2, and clang or gcc-bpf with libbpf-dev.
+ */
+export async function zeroCopyRig(senderCpu: number): Promise<Route> {
+  const near = `sunstar-send-${process.pid}`;
+  const far = `sunstar-sink-${process.pid}`;
+  const directory = await mkdtemp(path.join(tmpdir(), 'sunstar-rig-'));
+  const ip = (...args: string[]): Promise<unknown> => run('ip', args);
+  let listener: ChildProcess | null = null;
+  const close = async (): Promise<void> => {
+    if (listener !== null) await stop(listener);
+    for (const namespace of [near, far]) await ip('netns', 'del', namespace).catch(() => {});
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    const object = await compile(directory);
+    for (const namespace of [near, far]) {
+      await ip('netns', 'add', namespace);
+      await ip('-n', namespace, 'link', 'set', 'lo', 'up');
+    }
+    await ip('link', 'add', 'rig0', 'netns', near, 'type', 'veth', 'peer', 'name', 'rig1', 'netns', far);
+    for (const [namespace, device, address] of [
+      [near, 'rig0', SENDER_ADDRESS],
+      [far, 'rig1', SINK_ADDRESS],
+    ]) {
+      await ip('-n', namespace, 'addr', 'add', `${address}/24`, 'dev', device);
+      await ip('-n', namespace, 'link', 'set', device, 'up');
+      // The acknowledgements that the program makes have no options.
+      const settings = ['net.ipv4.tcp_timestamps=0', 'net.ipv4.tcp_rmem=4096 4194304 33554432'];
+      await run('ip', ['netns', 'exec', namespace, 'sysctl', '-qw', ...settings]);
+    }
+    await run('tc', ['-n', far, 'qdisc', 'add', 'dev', 'rig1', 'clsact']);
+    await run('tc', [
+      '-n',
+      far,
+      'filter',
+      'add',
+      'dev',
+      'rig1',
+      'ingress',
+      'bpf',
+      'da',
+      'obj',
+      object,
+      'sec',
+      'tc',
+    ]);
+    listener = await startListener(['ip', 'netns', 'exec', far], SINK_ADDRESS, 'stall');
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const prefix = ['ip', 'netns', 'exec', near, 'taskset', '-c', String(senderCpu)];
+  return {
+    host: SINK_ADDRESS,
+    port: PORT,
+    send: (options) => send(prefix, { ...options, host: SINK_ADDRESS, port: PORT }),
+    close,
+  };
+}
