@@ -64,6 +64,7 @@ async function main(): Promise<void> {
       placement: options.placement,
       cpus: options.cpus,
       drainTimeoutMs: options.drainTimeoutMs,
+      ...(options.metricsPort === undefined ? {} : { metrics: { port: options.metricsPort } }),
       stopTimeoutMs: STOP_TIMEOUT_MS,
     });
   } finally {
@@ -85,10 +86,13 @@ function announce(options: ServerOptions, runtime: Runtime, port: number): void 
   const shards = runtime.shardCount === 1 ? '1 shard' : `${runtime.shardCount} shards`;
   const memory = formatSize(runtime.memoryPerShardBytes * runtime.shardCount);
   const elsewhere = options.host === '127.0.0.1' ? '' : ` -h ${options.host}`;
+  const metrics =
+    runtime.metricsPort === undefined ? '' : `  metrics at http://127.0.0.1:${runtime.metricsPort}/metrics\n`;
   process.stdout.write(
     `sunstar-kv listens on ${host}:${port}\n` +
       `  backend io_uring, ${shards}, ${memory} memory, fsync ${options.fsync}\n` +
       `  data in ${path.resolve(options.data)}\n` +
+      metrics +
       `  try: redis-cli${elsewhere} -p ${port} set greeting hello\n`,
   );
 }

@@ -30,6 +30,8 @@ export interface ServerOptions {
   readonly placement: Placement | undefined;
   readonly cpus: string | undefined;
   readonly drainTimeoutMs: number;
+  /** Where `/metrics` is served, on 127.0.0.1; undefined: nowhere. */
+  readonly metricsPort: number | undefined;
   readonly repair: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }
@@ -109,6 +111,7 @@ interface Parsed {
   placement: Placement | undefined;
   cpus: string | undefined;
   drainTimeout: number;
+  metricsPort: number | undefined;
   repair: boolean;
   logLevel: ServerOptions['logLevel'];
 }
@@ -203,6 +206,12 @@ function command(): Command {
         .argParser(integer(0, SECONDS_MAX)),
     )
     .addOption(
+      option(
+        '--metrics-port <number>',
+        'serve metrics for Prometheus on 127.0.0.1; 0 has the kernel choose the port',
+      ).argParser(integer(0, 65_535)),
+    )
+    .addOption(
       option('--repair', 'start although a log file is damaged, with what is whole of it').default(false),
     )
     .addOption(option('--log-level <level>', 'what is logged').choices(LOG_LEVELS).default('info'));
@@ -247,6 +256,7 @@ export function parseOptions(args: readonly string[]): ServerOptions {
     placement: parsed.placement,
     cpus: parsed.cpus,
     drainTimeoutMs: parsed.drainTimeout * 1000,
+    metricsPort: parsed.metricsPort,
     repair: parsed.repair,
     logLevel: parsed.logLevel,
   };

@@ -5,6 +5,7 @@ import { ShardStorage } from './log/shard-storage.js';
 import type { ServerOptions } from './options.js';
 import { addReplayedBytes } from './progress.js';
 import { KvService } from './server/kv-service.js';
+import { registerMetrics } from './server/metrics.js';
 import { ShardCore } from './server/shard-core.js';
 import { ShardServer } from './server/shard-server.js';
 
@@ -51,6 +52,7 @@ export default async function main(shard: ShardContext): Promise<void> {
     if (shard.id === 0) commitEpoch(plan);
     await allArrive('committed');
   }
+  registerMetrics(shard.metrics, core.context);
   await server.open(service);
   if (shard.id === 0) Atomics.store(new Int32Array(port), 0, server.port);
   shard.onStop(() => server.close());

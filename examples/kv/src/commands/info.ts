@@ -20,7 +20,7 @@ const SECTIONS: Readonly<Record<string, string>> = {
 const EVERYTHING = new Set(['default', 'all', 'everything']);
 
 /** What one shard counts. */
-function shardCounters(context: CommandContext): InfoLine<number>[] {
+export function shardCounters(context: CommandContext): InfoLine<number>[] {
   const { store } = context;
   const { hits, misses, expired } = store.stats;
   const line = (section: string, name: string, value: number): InfoLine<number> => ({ section, name, value });

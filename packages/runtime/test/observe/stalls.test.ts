@@ -63,6 +63,11 @@ describe('a stalled shard', () => {
     expect(report.frames.map((frame) => frame.function)).toContain('nestedDeeply');
   });
 
+  it('is reported with the scheduling group that runs', async () => {
+    const report = await stall('in a group', 200, isInLoop);
+    expect(report).toMatchObject({ shard: 1, group: 'work', culprit: { function: 'spinFor' } });
+  });
+
   it('is reported even if it never comes back, and stops by force', async () => {
     const report = await stall(
       'for ever',

@@ -127,10 +127,16 @@ const acts = {
   async limits({ sharded, note }) {
     const desk = sharded.on(1);
     // It may be over before it has begun, when the other shard has no CPU for so long.
-    const late = await sharded.on(1, { timeoutMs: 20 }).hang().catch((error) => error);
+    const late = await sharded
+      .on(1, { timeoutMs: 20 })
+      .hang()
+      .catch((error) => error);
     const { begun } = await desk.state();
     const controller = new AbortController();
-    const hanging = sharded.on(1, { signal: controller.signal }).hang().catch((error) => error);
+    const hanging = sharded
+      .on(1, { signal: controller.signal })
+      .hang()
+      .catch((error) => error);
     while ((await desk.state()).begun === begun) await sleep(1);
     controller.abort(new TypeError('enough'));
     const aborted = await hanging;
