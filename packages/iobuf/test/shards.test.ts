@@ -2,46 +2,44 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Runtime } from '@sunstar/runtime';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
-const entry = new URL('./buffer-shard.mjs', import.meta.url);
-const directory = mkdtempSync(path.join(tmpdir(), 'sunstar-buffers-'));
-afterAll(() => rmSync(directory, { recursive: true }));
+const entry = new URL('./iobuf-shard.mjs', import.meta.url);
+let directory = '';
 
-async function outcome(act: string, shards: number): Promise<unknown> {
-  const journal = path.join(directory, act);
-  const runtime = await Runtime.start({
-    entry,
-    shards,
-    memory: shards * 2 ** 25,
-    log: 'silent',
-    data: { act, journal },
-    onCrash: () => {},
-  });
-  await runtime.stop().catch(() => {});
-  return JSON.parse(readFileSync(journal, 'utf8'));
+beforeEach(() => {
+  directory = mkdtempSync(path.join(tmpdir(), 'sunstar-iobuf-'));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+function start(act: string, idlePollUs: number): Promise<Runtime> {
+  const data = { act, journal: path.join(directory, 'journal') };
+  return Runtime.start({ entry, shards: 2, memory: '64MiB', log: 'silent', data, idlePollUs });
 }
 
-describe('a buffer that goes from one thread to another', () => {
-  it('is not copied, and its fragments come home when it is disposed there', async () => {
-    expect(await outcome('move', 2)).toEqual({
-      same: true,
-      foreign: true,
-      moved: true,
-      stayed: true,
-      copied: false,
-    });
+function journal(): unknown {
+  return JSON.parse(readFileSync(path.join(directory, 'journal'), 'utf8'));
+}
+
+describe('buffers between the shards of a runtime', () => {
+  test.each([200, 0])(
+    'move, are read and freed on the other side, with %i µs of idle polling',
+    async (idlePollUs) => {
+      const runtime = await start('transfer', idlePollUs);
+      await runtime.stop();
+      expect(journal()).toEqual({ wrong: 0, live: [0, 0] });
+    },
+  );
+
+  test('go home from answers that come too late', async () => {
+    const runtime = await start('late', 0);
+    await runtime.stop();
+    expect(journal()).toEqual({ codes: 1, code: 'SUNSTAR_CALL_TIMEOUT', live: [0, 0] });
   });
 
-  it('is copied when it goes on to a third, so that everything is home that was lent', async () => {
-    expect(await outcome('third', 3)).toEqual({ passed: true, atHome: 0, lent: true });
-  });
-
-  it('comes home when the other shard crashes; what that had sent can still be read', async () => {
-    expect(await outcome('crash', 2)).toEqual({
-      intact: true,
-      copied: true,
-      gone: 'SUNSTAR_IOBUF_DISPOSED',
-    });
+  test('go home when the shard that has them crashes, and those of the crashed one stay readable', async () => {
+    const runtime = await start('crash', 200);
+    await expect(runtime.finished).rejects.toThrow(/crash on purpose/);
+    expect(journal()).toEqual({ held: true, live: 0, readable: 3000 });
   });
 });
