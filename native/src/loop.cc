@@ -12,11 +12,18 @@ namespace {
 // How often the clock is read while polling: a pause is some tens of nanoseconds.
 constexpr int kPausesPerClockRead = 32;
 
-double NowMs() {
+// A turn that takes longer may have been interrupted by other programs: its processor time is asked for.
+constexpr double kSuspiciousMs = 1;
+// How long the processor time may be estimated before it is asked for.
+constexpr double kEstimateMs = 10;
+
+double Milliseconds(clockid_t clock) {
   timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(clock, &now);
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
+
+double NowMs() { return Milliseconds(CLOCK_MONOTONIC); }
 
 void Pause() {
 #if defined(__x86_64__)
@@ -44,7 +51,7 @@ Loop* Loop::Start(Napi::Env env, Ring* ring, Napi::Function tick) {
   uv_unref(reinterpret_cast<uv_handle_t*>(&self->prepare_));
   uv_unref(reinterpret_cast<uv_handle_t*>(&self->idle_));
   napi_add_async_cleanup_hook(env, OnCleanup, self, &self->hook_);
-  self->left_ms_ = NowMs();
+  self->last_ms_ = NowMs();
   self->monitored_ = monitor::Watch(env, ring->control(), ring->fd());
   return self;
 }
@@ -88,6 +95,8 @@ void Loop::DetectStalls(int64_t threshold_ns, int32_t reports_per_minute) {
 void Loop::BeginTurn() {
   int32_t* control = ring_->control();
   turn_since_ms_ = NowMs();
+  if (control[kControlGrouped] != 0) PassOver(turn_since_ms_ - last_ms_);
+  last_ms_ = turn_since_ms_;
   memcpy(control + kControlNowMs, &turn_since_ms_, sizeof turn_since_ms_);
   __atomic_store_n(control + kControlTurn, control[kControlTurn] + 1, __ATOMIC_RELEASE);
   __atomic_store_n(control + kControlPreempt, 0, __ATOMIC_RELAXED);
@@ -97,20 +106,46 @@ void Loop::BeginTurn() {
 void Loop::EndTurn() {
   int32_t* control = ring_->control();
   if (control[kControlGrouped] == 0) return;
-  const double turn_ms = NowMs() - turn_since_ms_;
+  last_ms_ = NowMs();
+  const double turn_ms = Used(last_ms_ - turn_since_ms_);
   memcpy(control + kControlTurnMs, &turn_ms, sizeof turn_ms);
+}
+
+// How much of some time this thread had the processor. The exact clock is a system call, so it is
+// read only where other programs may have taken a good part; elsewhere the time itself is the answer.
+double Loop::Used(double elapsed_ms) {
+  if (elapsed_ms < kSuspiciousMs) {
+    estimated_ms_ += elapsed_ms;
+    return elapsed_ms;
+  }
+  const double processor_ms = Milliseconds(CLOCK_THREAD_CPUTIME_ID);
+  const double used_ms = processor_ms - processor_ms_ - estimated_ms_;
+  processor_ms_ = processor_ms;
+  estimated_ms_ = 0;
+  return std::clamp(used_ms, 0.0, elapsed_ms);
+}
+
+// Time that belongs to nobody's turn: it may have been slept.
+void Loop::PassOver(double elapsed_ms) {
+  estimated_ms_ += elapsed_ms;
+  if (estimated_ms_ < kEstimateMs) return;
+  processor_ms_ = Milliseconds(CLOCK_THREAD_CPUTIME_ID);
+  estimated_ms_ = 0;
 }
 
 void Loop::Leave() {
   ring_->control()[kControlGroup] = 0;
   BeginTurn();
-  left_ms_ = turn_since_ms_;
 }
 
 void Loop::ComeBack() {
+  const double left_ms = last_ms_;
+  last_ms_ = NowMs();
+  if (ring_->control()[kControlGrouped] != 0) {
+    outside_ms_ += Used(last_ms_ - left_ms);
+    memcpy(ring_->control() + kControlOutsideMs, &outside_ms_, sizeof outside_ms_);
+  }
   BeginTurn();
-  outside_ms_ += turn_since_ms_ - left_ms_;
-  memcpy(ring_->control() + kControlOutsideMs, &outside_ms_, sizeof outside_ms_);
 }
 
 void Loop::FallAsleep() {

@@ -47,6 +47,8 @@ class Loop {
   // What the monitor sees.
   void BeginTurn();
   void EndTurn();
+  double Used(double elapsed_ms);
+  void PassOver(double elapsed_ms);
   void Leave();
   void ComeBack();
   void FallAsleep();
@@ -69,8 +71,12 @@ class Loop {
   double idle_ms_ = 0;
   bool dead_ = false;
   double turn_since_ms_ = 0;
-  double left_ms_ = 0;
+  // The end of the last turn, or when the thread was last left to libuv.
+  double last_ms_ = 0;
   double outside_ms_ = 0;
+  // The thread's processor time when it was last asked for, and what it is thought to have used since.
+  double processor_ms_ = 0;
+  double estimated_ms_ = 0;
   std::vector<Pair> pairs_;
   int32_t* sleeping_ = nullptr;
 };

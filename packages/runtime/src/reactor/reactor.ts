@@ -6,7 +6,7 @@ import {
   keepCurrentGroupIn,
   swapGroup,
 } from '../scheduling/current-group.js';
-import { DEFAULT_TASK_QUOTA_US, watchPreemption } from '../scheduling/preempt.js';
+import { DEFAULT_TASK_QUOTA_US, watchTurns } from '../scheduling/preempt.js';
 import type { SchedulerHost } from '../scheduling/scheduler.js';
 import { threadScheduler } from '../scheduling/thread-scheduler.js';
 import { monotonicMs } from './clock.js';
@@ -78,6 +78,8 @@ export class Reactor implements Disposable {
   readonly #times: Float64Array;
   #observer: OperationObserver | undefined;
   #outsideMs = 0;
+  /** Whether the last turn was that of the pollers. */
+  #polled = false;
   #submitted = 0;
   #wakeUps = 0;
   #keepAlive = 0;
@@ -358,7 +360,7 @@ export class Reactor implements Disposable {
         this.#groupTick();
       } else {
         this.#reap();
-        for (let i = 0; i < this.#pollers.length; i++) this.#pollers[i].poll();
+        this.#poll();
         if (this.#deferred.length > 0) this.#runDeferred();
         if (threadScheduler.hasWork) threadScheduler.runUngrouped();
       }
@@ -392,10 +394,16 @@ export class Reactor implements Disposable {
     }
     this.#deferred.length = 0;
     this.#reapForGroups();
+    // Every other turn at most is that of the pollers: who floods them does not starve the groups.
+    this.#polled = (!this.#polled || !threadScheduler.hasWork) && this.#poll() > 0;
+    if (this.#polled) threadScheduler.beginDefaultTurn();
+    else threadScheduler.runNext();
+  }
+
+  #poll(): number {
     let ran = 0;
     for (let i = 0; i < this.#pollers.length; i++) ran += this.#pollers[i].poll();
-    if (ran > 0) threadScheduler.beginDefaultTurn();
-    else threadScheduler.runNext();
+    return ran;
   }
 
   /** Without this poll the rest of Node (timers apart) would not wake the thread. */
@@ -490,10 +498,16 @@ export class Reactor implements Disposable {
     const control = this.#control;
     control[CONTROL.QUOTA_US] = taskQuotaUs;
     keepCurrentGroupIn(control, CONTROL.GROUP);
-    watchPreemption(control, CONTROL.PREEMPT);
-    const behindMs = monotonicMs() - performance.now();
+    const aheadMs = monotonicMs() - performance.now();
+    watchTurns({
+      control,
+      preemptAt: CONTROL.PREEMPT,
+      turn: this.#clock,
+      aheadMs,
+      quotaMs: taskQuotaUs / 1000,
+    });
     const host: SchedulerHost = {
-      nowMs: () => performance.now() + behindMs,
+      nowMs: () => performance.now() + aheadMs,
       requestTurn: () => {
         control[CONTROL.MORE] = 1;
       },

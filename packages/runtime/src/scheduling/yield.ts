@@ -1,5 +1,5 @@
 import { currentGroupId } from './current-group.js';
-import { needPreempt } from './preempt.js';
+import { mustPreempt } from './preempt.js';
 import { turnOf } from './thread-scheduler.js';
 
 /** Makes room for others: resolves in a later turn of the current group, or later in this one, behind what waits there. */
@@ -13,5 +13,5 @@ export function yieldNow(): Promise<void> {
  * `await`, and costs a microtask.)
  */
 export function maybeYield(): Promise<void> | undefined {
-  return needPreempt() ? turnOf(currentGroupId()) : undefined;
+  return mustPreempt() ? turnOf(currentGroupId()) : undefined;
 }

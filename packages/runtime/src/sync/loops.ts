@@ -1,4 +1,4 @@
-import { needPreempt } from '../scheduling/preempt.js';
+import { mustPreempt } from '../scheduling/preempt.js';
 import { yieldNow } from '../scheduling/yield.js';
 import { isThenable } from './ready.js';
 
@@ -15,7 +15,7 @@ export async function repeat(
     const answer = action();
     if ((isThenable(answer) ? await answer : answer) === 'stop') return;
     // Awaiting what is ready keeps the event loop waiting, too: so every round counts.
-    if (needPreempt()) await yieldNow();
+    if (mustPreempt()) await yieldNow();
   }
 }
 

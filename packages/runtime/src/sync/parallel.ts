@@ -1,5 +1,5 @@
 import { currentGroupId } from '../scheduling/current-group.js';
-import { needPreempt } from '../scheduling/preempt.js';
+import { mustPreempt } from '../scheduling/preempt.js';
 import { callIn, turnOf } from '../scheduling/thread-scheduler.js';
 import { yieldNow } from '../scheduling/yield.js';
 import { aborted, checkInteger } from './errors.js';
@@ -51,7 +51,7 @@ class ParallelForEach<T> {
       this.#iterator ??= this.#items[Symbol.iterator]();
       for (let next = this.#iterator.next(); next.done !== true; next = this.#iterator.next()) {
         this.#startOne(next.value);
-        if (needPreempt()) return false;
+        if (mustPreempt()) return false;
       }
     } catch (error) {
       // The iterable's own: what was started is waited for all the same.
@@ -149,14 +149,14 @@ export async function maxConcurrentForEach<T>(
         while (running >= maxConcurrent && failure === undefined) await nextChange();
         if (failure !== undefined) break;
         start(item);
-        if (needPreempt()) await yieldNow();
+        if (mustPreempt()) await yieldNow();
       }
     } else {
       for await (const item of items) {
         while (running >= maxConcurrent && failure === undefined) await nextChange();
         if (failure !== undefined) break;
         start(item);
-        if (needPreempt()) await yieldNow();
+        if (mustPreempt()) await yieldNow();
       }
     }
   } catch (error) {

@@ -13,7 +13,7 @@ import { codeOf, flush, Trace } from './steps.ts';
 const quota = vi.hoisted(() => ({ isEndless: false }));
 vi.mock('../../src/scheduling/preempt.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../src/scheduling/preempt.ts')>();
-  return { ...original, needPreempt: () => !quota.isEndless && original.needPreempt() };
+  return { ...original, mustPreempt: () => !quota.isEndless && original.mustPreempt() };
 });
 
 describe('parallelForEach', () => {
