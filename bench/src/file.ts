@@ -9,7 +9,7 @@ import { runNode, runOurs } from './file/runners.js';
 import type { Benchmark, BenchmarkCase, Measurement, Peer } from './harness/benchmark.js';
 
 const PREWRITTEN_BYTES = 256 * 1024 * 1024;
-const DURATION_MS = 300;
+const DURATION_MS = 400;
 const DEPTHS = [1, 4, 16, 64];
 const SIZES = [4096, 131072];
 

@@ -25,12 +25,13 @@ export interface FileResult {
 export type StartOperation = (slot: number, position: number, done: (result: number) => void) => void;
 
 const MAX_SAMPLES = 1 << 20;
+/** Kept, so that no measurement pays for the collection of the one before. */
+const latenciesMs = new Float64Array(MAX_SAMPLES);
 
 /** Keeps `depth` operations in flight and measures them. */
 export function runJob(job: FileJob, start: StartOperation): Promise<FileResult> {
   const { sizeBytes, depth, fileBytes, isGrowing, isRandom, durationMs } = job;
   const slots = fileBytes / sizeBytes;
-  const latenciesMs = new Float64Array(MAX_SAMPLES);
   const startedMs = new Float64Array(depth);
   const beganMs = performance.now();
   const cpu = process.cpuUsage();
@@ -42,7 +43,7 @@ export function runJob(job: FileJob, start: StartOperation): Promise<FileResult>
     let isOver = false;
     const finish = (endedMs: number): void => {
       const used = process.cpuUsage(cpu);
-      const samples = latenciesMs.subarray(0, Math.min(completed, MAX_SAMPLES)).sort();
+      const samples = latenciesMs.slice(0, Math.min(completed, MAX_SAMPLES)).sort();
       const at = (share: number): number => samples[Math.floor(share * (samples.length - 1))] * 1000;
       resolve({
         operationsPerSecond: (completed * 1000) / (endedMs - beganMs),
