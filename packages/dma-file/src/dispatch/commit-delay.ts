@@ -70,6 +70,7 @@ export class CommitDelay {
     return Math.min(this.#maxDelayMs, Math.max(0, deadlineMs - nowMs));
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     if (this.#latencyMs >= 0 && this.#waiters >= 0 && this.#inFlight >= 0) return;
     throw new SunstarError('SUNSTAR_INVARIANT', 'CommitDelay: an average is negative.');

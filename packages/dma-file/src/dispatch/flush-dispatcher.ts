@@ -175,6 +175,7 @@ export class FlushDispatcher<W, R> implements AsyncDisposable {
     return this.#closing;
   }
 
+  /** {@link close} */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

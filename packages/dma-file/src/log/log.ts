@@ -218,6 +218,7 @@ export class Log implements AsyncDisposable {
     return this.#closing;
   }
 
+  /** {@link close} */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

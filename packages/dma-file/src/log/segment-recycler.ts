@@ -85,6 +85,7 @@ export class SegmentRecycler {
     return { file, isRecycled: recycled !== undefined };
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     if (this.#names.length <= this.#max && new Set(this.#names).size === this.#names.length) return;
     throw new SunstarError('SUNSTAR_INVARIANT', 'SegmentRecycler: too many segments, or one twice.');

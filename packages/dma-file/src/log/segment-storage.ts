@@ -11,6 +11,7 @@ export interface SegmentStorage {
   open(name: string, create: boolean): Promise<AppendTarget>;
   /** Replaces a file that has the new name. */
   rename(from: string, to: string): Promise<void>;
+  /** Removes a file; SUNSTAR_ENOENT when there is none. */
   remove(name: string): Promise<void>;
   /** Makes names durable that were created, renamed or removed before. */
   sync(): Promise<void>;
@@ -24,22 +25,27 @@ export class DirectoryStorage implements SegmentStorage {
     this.path = path;
   }
 
+  /** The names of all files. */
   list(): Promise<string[]> {
     return readDirectory(this.path);
   }
 
+  /** Opens a file for reading and writing. */
   open(name: string, create: boolean): Promise<AppendTarget> {
     return DmaFile.open(join(this.path, name), { flags: create ? 'w+' : 'r+' });
   }
 
+  /** Replaces a file that has the new name. */
   rename(from: string, to: string): Promise<void> {
     return rename(join(this.path, from), join(this.path, to));
   }
 
+  /** Removes a file; SUNSTAR_ENOENT when there is none. */
   remove(name: string): Promise<void> {
     return unlink(join(this.path, name));
   }
 
+  /** Makes names durable that were created, renamed or removed before. */
   sync(): Promise<void> {
     return syncDirectory(this.path);
   }

@@ -17,6 +17,7 @@ export interface ReadSource {
   readonly path: string;
   readonly memoryAlignmentBytes: number;
   readonly offsetAlignmentBytes: number;
+  /** Starts one read into aligned memory; completes with the bytes read, fewer only at the end of the file. */
   submitRead(completion: Completion, position: number, memoryOffset: number, length: number): void;
 }
 
@@ -197,11 +198,12 @@ export class StreamReader implements AsyncDisposable, AsyncIterable<IOBuf> {
     this.#rest = null;
   }
 
+  /** {@link close} */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  /** Called by a block. */
+  /** @internal Called by a block. */
   blockCompleted(block: Block): void {
     this.#inFlight--;
     if (block.isAbandoned) this.#source.memory.free(block.memoryOffset);

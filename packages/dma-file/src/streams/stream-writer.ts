@@ -79,6 +79,7 @@ export class StreamWriter implements AsyncDisposable {
     return this.#appender.close();
   }
 
+  /** {@link close} */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

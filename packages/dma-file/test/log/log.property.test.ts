@@ -165,7 +165,7 @@ describe('Log on a disk that loses power', () => {
           }
         },
       ),
-      { numRuns: 8 },
+      { numRuns: 5 },
     );
   }, 60_000);
 
