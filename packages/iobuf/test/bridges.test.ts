@@ -20,7 +20,7 @@ import {
   transform,
   updateWith,
 } from '../src/index.js';
-import { debugMemory, expectCode, pattern, runs, slowRuns } from './support.js';
+import { debugMemory, expectCode, pattern, slowRuns } from './support.js';
 
 const memory = debugMemory();
 
@@ -167,7 +167,7 @@ describe('crypto', () => {
         using plain = applyCipher(createDecipheriv('aes-256-cbc', key, iv), secret);
         expect(plain.equals(bytes)).toBe(true);
       }),
-      { numRuns: runs(50) },
+      { numRuns: slowRuns(50) },
     );
     using short = IOBuf.from(pattern(7), memory);
     expect(() => applyCipher(createDecipheriv('aes-256-cbc', key, iv), short)).toThrow();
@@ -228,6 +228,7 @@ describe('text', () => {
           expect(cursor.position).toBe(0);
         }
       }),
+      { numRuns: slowRuns(100) },
     );
     using buffer = IOBuf.from(pattern(9), memory);
     expect(buffer.toString('hex')).toBe(Buffer.from(pattern(9)).toString('hex'));
