@@ -2,6 +2,8 @@ import { rmSync } from 'node:fs';
 import { native } from '@sunstar/native';
 import {
   type Completion,
+  callIn,
+  currentGroupId,
   ERRNO,
   IORING_CQE_F,
   IORING_OP,
@@ -70,6 +72,7 @@ export class Listener implements Completion, AsyncDisposable {
   #retryMs = FIRST_RETRY_MS;
   #retryTimer: NodeJS.Timeout | null = null;
   #acceptEnded: (() => void) | null = null;
+  #closingGroupId = 0;
   #closed: Promise<void> | null = null;
 
   /** Use `listen`. */
@@ -128,6 +131,7 @@ export class Listener implements Completion, AsyncDisposable {
       this.#network.reactor.cancel(this.#operationId);
       await new Promise<void>((resolve) => {
         this.#acceptEnded = resolve;
+        this.#closingGroupId = currentGroupId();
       });
     }
     await this.#network.reactor.closeAndWait(this.#fd);
@@ -164,7 +168,7 @@ export class Listener implements Completion, AsyncDisposable {
     if ((flags & IORING_CQE_F.MORE) === 0) this.#isArmed = false;
     if (result >= 0) this.#accepted(result);
     if (this.#isArmed) return;
-    if (this.#isClosing) this.#acceptEnded?.();
+    if (this.#isClosing && this.#acceptEnded !== null) callIn(this.#closingGroupId, this.#acceptEnded);
     else if (result >= 0) this.#arm();
     else this.#acceptFailed(result);
   }

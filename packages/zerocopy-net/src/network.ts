@@ -1,5 +1,7 @@
 import {
   type Completion,
+  callIn,
+  currentGroupId,
   currentShard,
   type Reactor,
   type ShardContext,
@@ -7,6 +9,7 @@ import {
   SunstarError,
   systemError,
 } from '@sunstar/runtime';
+import { DueList } from './due-list.js';
 import { invalidOption } from './errors.js';
 import { registerNetworkMetrics } from './network-metrics.js';
 import { integerOption } from './options.js';
@@ -79,7 +82,7 @@ export interface NetworkOptions {
  * What the connections of one shard share: the receive buffers, the step of the tick in which output
  * leaves, and the timer for deadlines.
  */
-export class Network implements Completion {
+export class Network {
   readonly reactor: NetworkShard['reactor'];
   readonly memory: ShardMemory;
   readonly log: NetworkShard['log'];
@@ -96,10 +99,9 @@ export class Network implements Completion {
   readonly #sources = new Set<ConnectionStats>([this.stats]);
   readonly #past: ConnectionStats = newConnectionStats();
   #whenEmpty: (() => void) | null = null;
-  /** Transports that asked for a deferred step; two lists that change places, never shrunk. */
-  #due: (Transport | null)[] = [];
-  #running: (Transport | null)[] = [];
-  #dueCount = 0;
+  #waitingGroupId = 0;
+  /** By scheduling group. */
+  readonly #due: DueList[] = [];
 
   constructor(shard: NetworkShard, options: NetworkOptions = {}, clock: () => number = monotonicMs) {
     this.clock = clock;
@@ -174,7 +176,8 @@ export class Network implements Completion {
   closed(transport: Transport): void {
     this.#transports.delete(transport);
     this.reactor.unref();
-    if (this.#transports.size === 0) this.#whenEmpty?.();
+    if (this.#transports.size === 0 && this.#whenEmpty !== null)
+      callIn(this.#waitingGroupId, this.#whenEmpty);
   }
 
   /** Counts a listener's connections in {@link totals}. */
@@ -197,22 +200,9 @@ export class Network implements Completion {
 
   /** Has `transport.runDeferred()` called at the end of this tick, or in the next. */
   enqueue(transport: Transport): void {
-    if (this.#dueCount === 0) this.reactor.defer(this);
-    this.#due[this.#dueCount++] = transport;
-  }
-
-  /** The deferred step; what is enqueued meanwhile waits for the next one. */
-  complete(): void {
-    const running = this.#due;
-    const count = this.#dueCount;
-    this.#due = this.#running;
-    this.#running = running;
-    this.#dueCount = 0;
-    for (let i = 0; i < count; i++) {
-      const transport = running[i];
-      running[i] = null;
-      transport?.runDeferred();
-    }
+    const { groupId } = transport;
+    this.#due[groupId] ??= new DueList(this.reactor, groupId);
+    this.#due[groupId].add(transport);
   }
 
   /** Resets every connection; resolves when all descriptors are closed. */
@@ -221,6 +211,7 @@ export class Network implements Completion {
     if (this.#transports.size > 0) {
       await new Promise<void>((resolve) => {
         this.#whenEmpty = resolve;
+        this.#waitingGroupId = currentGroupId();
       });
     }
     this.tables.trim();

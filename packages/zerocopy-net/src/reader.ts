@@ -1,5 +1,5 @@
 import { IOBuf } from '@sunstar/iobuf';
-import type { SunstarError } from '@sunstar/runtime';
+import { callIn, currentGroupId, type SunstarError } from '@sunstar/runtime';
 import { connectionClosed, delimiterTooFar, readInProgress, unexpectedEnd } from './errors.js';
 import type { Network } from './network.js';
 import { type Transport, TransportState } from './transport.js';
@@ -24,6 +24,8 @@ export class Reader {
   /** How many bytes the read that waits needs. */
   #wantedBytes = 0;
   #wake: (() => void) | null = null;
+  /** The scheduling group that reads. */
+  #groupId = 0;
 
   constructor(transport: Transport, network: Network) {
     this.#transport = transport;
@@ -162,6 +164,7 @@ export class Reader {
     this.#transport.receiveSide.resume();
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
+      this.#groupId = currentGroupId();
     });
     this.#wantedBytes = 0;
     return true;
@@ -171,7 +174,7 @@ export class Reader {
     const wake = this.#wake;
     if (wake === null) return;
     this.#wake = null;
-    wake();
+    callIn(this.#groupId, wake);
   }
 
   #takeFront(sizeBytes: number): IOBuf {

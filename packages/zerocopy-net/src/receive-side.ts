@@ -7,6 +7,7 @@ import {
   IORING_RECVSEND,
   IOSQE,
   OutOfMemoryError,
+  swapGroup,
   systemError,
 } from '@sunstar/runtime';
 import { nothingToRetain } from './errors.js';
@@ -225,6 +226,15 @@ export class ReceiveSide implements Completion, BufferWaiter {
       return;
     if (this.#transport.state >= TransportState.Settling) return;
     this.#armed = true;
+    const before = swapGroup(this.#transport.groupId);
+    try {
+      this.#submit();
+    } finally {
+      swapGroup(before);
+    }
+  }
+
+  #submit(): void {
     this.#operationId = this.#network.reactor.submit(
       this,
       IORING_OP.RECV,

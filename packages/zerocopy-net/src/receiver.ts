@@ -1,4 +1,4 @@
-import type { SunstarError } from '@sunstar/runtime';
+import { callIn, currentGroup, currentGroupId, type SunstarError } from '@sunstar/runtime';
 import type { Connection } from './connection.js';
 import type { Reader } from './reader.js';
 import type { TransportOwner } from './transport.js';
@@ -29,7 +29,9 @@ export interface Receiver {
 }
 
 interface Signal {
+  /** Resolves in the scheduling group that asked first. */
   readonly promise: Promise<void>;
+  readonly groupId: number;
   readonly resolve: () => void;
 }
 
@@ -38,7 +40,13 @@ function signal(): Signal {
   const promise = new Promise<void>((settle) => {
     resolve = settle;
   });
-  return { promise, resolve };
+  const groupId = currentGroupId();
+  return { promise, groupId, resolve: () => callIn(groupId, resolve) };
+}
+
+/** For another group that waits for the same. */
+function inThisGroup({ promise, groupId }: Signal): Promise<void> {
+  return groupId === currentGroupId() ? promise : currentGroup().bind(promise);
 }
 
 /** Hands what the transport tells to whoever listens: a receiver, a reader, and those who await. */
@@ -56,13 +64,13 @@ export class Dispatcher implements TransportOwner {
   /** Resolves with the next onDrain, or when the connection is closed. */
   get drained(): Promise<void> {
     this.#drained ??= signal();
-    return this.#drained.promise;
+    return inThisGroup(this.#drained);
   }
 
   /** Resolves when the connection is closed; ask only before. */
   get closed(): Promise<void> {
     this.#closed ??= signal();
-    return this.#closed.promise;
+    return inThisGroup(this.#closed);
   }
 
   onData(offset: number, length: number): void {

@@ -1,5 +1,5 @@
 import { native } from '@sunstar/native';
-import type { SunstarError } from '@sunstar/runtime';
+import { currentGroupId, type SunstarError } from '@sunstar/runtime';
 import { closeTimeout, firstByteTimeout, handlerFailed, idleTimeout } from './errors.js';
 import type { Network } from './network.js';
 import type { ConnectionLimits } from './options.js';
@@ -51,6 +51,8 @@ export class Transport {
   readonly owner: TransportOwner;
   readonly limits: ConnectionLimits;
   readonly stats: ConnectionStats;
+  /** The scheduling group that accepted or connected it: everything that the transport does by itself runs there. */
+  readonly groupId: number = currentGroupId();
   readonly receiveSide: ReceiveSide;
   readonly sendSide: SendSide;
   /** When something was received or sent last, on the reactor's clock; −1 before. */

@@ -1,4 +1,4 @@
-export { currentGroupId, DEFAULT_GROUP_ID } from './current-group.js';
+export { currentGroupId, DEFAULT_GROUP_ID, swapGroup } from './current-group.js';
 export type { GroupSnapshot } from './group-stats.js';
 export {
   DEFAULT_SHARES,
@@ -10,4 +10,5 @@ export {
 } from './groups.js';
 export { DEFAULT_TASK_QUOTA_US, needPreempt } from './preempt.js';
 export { ShardGroups } from './shard-groups.js';
+export { callIn, currentGroup } from './thread-scheduler.js';
 export { maybeYield, yieldNow } from './yield.js';

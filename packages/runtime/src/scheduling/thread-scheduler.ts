@@ -1,5 +1,5 @@
 import { currentGroupId } from './current-group.js';
-import { GroupRegistry } from './groups.js';
+import { GroupRegistry, type SchedulingGroup } from './groups.js';
 import { beginSlice } from './preempt.js';
 import { resumeIn } from './resume.js';
 import { Scheduler, type SchedulerHost } from './scheduler.js';
@@ -35,6 +35,11 @@ export const threadGroups: GroupRegistry = new GroupRegistry((groupId) => turnOf
 
 /** This thread's scheduler. */
 export const threadScheduler: Scheduler = new Scheduler(threadGroups, new ImmediateHost());
+
+/** The scheduling group whose code runs now on this thread. */
+export function currentGroup(): SchedulingGroup {
+  return threadGroups.byId(currentGroupId()) ?? threadGroups.default;
+}
 
 /** Calls a function in a group: at once if it is the current one, else in one of its turns. It must not throw. */
 export function callIn(groupId: number, call: () => void): void {
