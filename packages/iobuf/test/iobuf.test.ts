@@ -85,6 +85,38 @@ describe('ownership', () => {
     memory.free(block);
   });
 
+  test('an owner may use, make and dispose buffers while it is told', () => {
+    const before = memory.stats().liveBlocks;
+    using source = pieces('one', 'two', 'three');
+    using kept = new IOBuf(memory);
+    const refilled = new IOBuf(memory);
+    const owner = {
+      release(offset: number): void {
+        memory.free(offset);
+        // Fragments are taken and given back while others of the same chain still wait for it.
+        using passing = source.share(1, 8);
+        kept.link(passing).append('.');
+        refilled.link(source);
+        refilled.invariants();
+        kept.invariants();
+      },
+    };
+    for (let i = 0; i < 5; i++) refilled.adopt(memory.allocate(512), 512, 0, 100, owner);
+    refilled.clear();
+    expect(kept.toString()).toBe('netwothr.'.repeat(5));
+    expect(refilled.toString()).toBe('onetwothree'.repeat(5));
+    // Nothing that was given back is in two places.
+    using other = new IOBuf(memory);
+    for (let i = 0; i < 40; i++) other.link(source);
+    expect(kept.toString()).toBe('netwothr.'.repeat(5));
+    for (const buffer of [source, kept, refilled, other]) buffer.invariants();
+    refilled[Symbol.dispose]();
+    kept.clear();
+    other.clear();
+    source.clear();
+    expect(memory.stats().liveBlocks).toBe(before);
+  });
+
   test('an empty adoption returns the block at once', () => {
     const released: number[] = [];
     using buffer = new IOBuf(memory);
