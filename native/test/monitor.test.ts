@@ -17,7 +17,7 @@ interface Turn {
 const workers: Worker[] = [];
 
 async function next(worker: Worker): Promise<Turn> {
-  const [turn] = await once(worker, 'message');
+  const [turn] = (await once(worker, 'message')) as [Turn];
   return turn;
 }
 

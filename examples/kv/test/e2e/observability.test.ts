@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Overview } from '@sunstar/runtime';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ServerProcess, temporaryDirectory } from './support.js';
@@ -35,8 +36,8 @@ it('a running server tells its metrics, and sunstar top attaches to it', async (
 
   const args = [sunstar, 'top', String(server.child.pid), '--once', '--json', '--interval', '0.2'];
   const { stdout } = await promisify(execFile)(process.execPath, args);
-  const shown = JSON.parse(stdout);
-  expect(shown.shards.map(({ shard }: { shard: number }) => shard)).toEqual([0, 1]);
+  const shown = JSON.parse(stdout) as Overview;
+  expect(shown.shards.map(({ shard }) => shard)).toEqual([0, 1]);
   expect(shown.shards[0].connections + shown.shards[1].connections).toBe(1);
   client.disconnect();
 });

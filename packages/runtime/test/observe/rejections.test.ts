@@ -32,7 +32,7 @@ describe('the service of an error', () => {
       await this.#store();
     }
     async #store(): Promise<void> {
-      await null;
+      await Promise.resolve();
       throw new Error('full');
     }
   }

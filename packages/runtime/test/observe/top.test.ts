@@ -13,6 +13,7 @@ import {
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Overview } from '@sunstar/runtime';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 const cli = new URL('../../dist/cli/sunstar.js', import.meta.url).pathname;
@@ -79,7 +80,7 @@ describe('sunstar top', () => {
 
     // And the same for scripts.
     const json = await sunstar('top', String(child.pid), '--once', '--json', '--interval', '0.5');
-    const shown = JSON.parse(json.stdout);
+    const shown = JSON.parse(json.stdout) as Overview;
     expect(shown).toMatchObject({ pid: child.pid, silent: [] });
     expect(shown.shards).toHaveLength(2);
     for (const shard of shown.shards) {
