@@ -10,6 +10,7 @@ import { OffloadPool, type PoolClient } from './offload/pool.js';
 import { type RuntimeOptions, resolveOptions, usableBytes } from './runtime-options.js';
 import { createGroupNames, GroupNames } from './scheduling/group-names.js';
 import { type ShardCrashedError, ShardHandle } from './shard-handle.js';
+import { ShardPorts } from './shard-ports.js';
 import { createControlBlock, resetShard } from './smp/index.js';
 import { toWire } from './worker-protocol.js';
 
@@ -45,6 +46,7 @@ export class Runtime implements AsyncDisposable {
   readonly #arenas: SharedArrayBuffer[] = [];
   readonly #pool: OffloadPool;
   readonly #generations: number[];
+  readonly #ports: ShardPorts;
   readonly #reloader: Reloader;
   readonly #shards: ShardHandle[];
   readonly #observer: Observer;
@@ -69,6 +71,7 @@ export class Runtime implements AsyncDisposable {
     for (let shardId = 0; shardId < shardCount; shardId++) this.#arenas.push(this.#newArena());
     this.#pool = new OffloadPool(offload, mesh.maxMessageBytes);
     this.#generations = new Array<number>(shardCount).fill(0);
+    this.#ports = new ShardPorts(shardCount);
     this.#shards = this.#arenas.map((_, shardId) => this.#spawn(shardId));
     this.#reloader = new Reloader({
       options: this.#options.reload,
@@ -211,6 +214,7 @@ export class Runtime implements AsyncDisposable {
         generation: this.#generations[shardId],
         control: this.#control,
         arenas: this.#arenas,
+        ports: this.#ports.take(shardId),
         cpus: placed.cpus[shardId],
         entry,
         data,
@@ -308,6 +312,7 @@ export class Runtime implements AsyncDisposable {
       // Others may still read the old arena; it goes with the last of them.
       this.#arenas[shardId] = this.#newArena();
       this.#generations[shardId]++;
+      this.#ports.renew(shardId);
     }
     for (const shardId of shardIds) this.#shards[shardId] = this.#spawn(shardId);
     const fresh = shardIds.map((shardId) => this.#shards[shardId]);
@@ -327,7 +332,11 @@ export class Runtime implements AsyncDisposable {
   async #bringBack(shard: ShardHandle, others: readonly ShardHandle[]): Promise<void> {
     const { shardId } = shard;
     await shard.reach('ready');
-    for (const other of others) other.send({ type: 'peerBack', shardId, arena: this.#arenas[shardId] });
+    for (const other of others) {
+      const port = this.#ports.takeOne(other.shardId, shardId);
+      const command = { type: 'peerBack', shardId, arena: this.#arenas[shardId], port } as const;
+      other.send(command, port === undefined ? [] : [port]);
+    }
     shard.send({ type: 'start' });
     await shard.reach('started');
   }

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
 import { SunstarError } from './errors.js';
 import type { MetricFamily } from './metrics/index.js';
 import { CHANNELS } from './observe/channels.js';
@@ -67,6 +67,7 @@ export class ShardHandle {
     this.shardId = birth.shardId;
     this.#worker = new Worker(new URL('./shard-main.js', import.meta.url), {
       workerData: birth,
+      transferList: birth.ports.filter((port) => port !== undefined),
       name: `shard ${birth.shardId}`,
     });
     this.#worker.on('message', (report: Report) => this.#onReport(report, on));
@@ -97,8 +98,9 @@ export class ShardHandle {
     return new Promise((resolve, reject) => this.#waiting.set(step, { resolve, reject }));
   }
 
-  send(command: Command): void {
-    this.#worker.postMessage(command);
+  /** @param transfer - Ports in the command that move with it. */
+  send(command: Command, transfer: readonly MessagePort[] = []): void {
+    this.#worker.postMessage(command, transfer);
   }
 
   /**

@@ -46,6 +46,7 @@ function build(): Shard {
     control: birth.control,
     memory,
     peerArenas: arenas,
+    peerPorts: birth.ports,
     turnClock: reactor,
     idleMs: () => reactor.stats.idleMs,
     wake: (peer) => reactor.wake(Atomics.load(words, layout.ringDescriptorWord(peer))),
@@ -110,7 +111,7 @@ async function obey(shard: Shard, command: Command): Promise<void> {
       report({ type: 'peerForgotten', shardId: command.shardId });
       break;
     case 'peerBack':
-      shard.peerBack(command.shardId, openArena(command.arena));
+      shard.peerBack(command.shardId, openArena(command.arena), command.port);
       break;
     case 'offloaded':
     case 'offloadReturned':

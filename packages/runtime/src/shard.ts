@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import { SunstarError } from './errors.js';
 import { IoScheduler, reactorIoParts } from './io/index.js';
 import { hashKey } from './key-hash.js';
@@ -239,8 +240,8 @@ export class Shard implements ShardContext, AsyncDisposable {
   }
 
   /** Connects with a shard that was started again. */
-  peerBack(shardId: number, arena: Arena): void {
-    this.#mesh.peerBack(shardId, arena);
+  peerBack(shardId: number, arena: Arena, port: MessagePort | undefined): void {
+    this.#mesh.peerBack(shardId, arena, port);
   }
 
   /** The group that runs, and the service that an error comes from: for a promise whose rejection nobody handles. */

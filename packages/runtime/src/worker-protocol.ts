@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { LogOption } from './log.js';
 import type { MetricFamily } from './metrics/index.js';
 import type { ShardObserveOptions } from './observe/options.js';
@@ -13,6 +14,8 @@ export interface ShardBirth {
   readonly control: SharedArrayBuffer;
   /** The arena of every shard, in order. */
   readonly arenas: readonly SharedArrayBuffer[];
+  /** A message port to each other shard; none in runtimes of many shards. */
+  readonly ports: readonly (MessagePort | undefined)[];
   readonly cpus: readonly number[] | undefined;
   readonly entry: string;
   readonly data: unknown;
@@ -44,7 +47,12 @@ export type Command =
   | { readonly type: 'exit' }
   | { readonly type: 'collectMetrics' }
   | { readonly type: 'peerGone'; readonly shardId: number; readonly cause: WireError }
-  | { readonly type: 'peerBack'; readonly shardId: number; readonly arena: SharedArrayBuffer }
+  | {
+      readonly type: 'peerBack';
+      readonly shardId: number;
+      readonly arena: SharedArrayBuffer;
+      readonly port: MessagePort | undefined;
+    }
   | OffloadReport;
 
 /** Shard to main thread, in this order; `failed` may come instead of any of them, calls and `metrics` at any time. */

@@ -31,3 +31,4 @@ export {
   type RemoteAll,
   Sharded,
 } from './sharded.js';
+export { MAX_SHARDS_WITH_PORTS, move } from './transferable.js';

@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import { aliasOf } from '@sunstar/native';
 import { SunstarError } from '../errors.js';
 import type { Arena } from '../memory/index.js';
@@ -29,6 +30,7 @@ import { MessageReader, MessageWriter } from './message-io.js';
 import { type FullLimits, fullLimits, inRange, type MeshOptions } from './options.js';
 import './remote-signal.js';
 import './remote-stream.js';
+import './transferable.js';
 import { type EndObject, endByItself, FOREIGN_SERVICE, ForeignObjects } from './foreign-objects.js';
 import { ForeignPtr } from './foreign-ptr.js';
 import type { ShardLoad } from './load-table.js';
@@ -106,7 +108,7 @@ export class Mesh {
   readonly #ownLoad: OwnLoad;
   /** By shard number; the reader has the same array. */
   readonly #arenas: Arena[];
-  readonly #newLink: (peerId: number) => Link;
+  readonly #newLink: (peerId: number, port: MessagePort | undefined) => Link;
   /** By service number; the place of one that still waits for other shards is empty. */
   readonly #services: Sharded<object>[] = [];
   #nextPeer = 0;
@@ -153,14 +155,14 @@ export class Mesh {
     const views = { shared: this.words, slots: this.#reader.slots, layout };
     // Calls, answers, one-way messages, elements of streams, and those of the mesh's own.
     const maxQueued = 8 * this.#limits.maxOutstanding + 65_536;
-    this.#newLink = (peerId) => {
+    this.#newLink = (peerId, port) => {
       const link = new Link({ views, shardId, peerId, memory, maxQueued, wake });
-      link.peer = new Peer(this, link, this.#arenas[peerId], this.#writer);
+      link.peer = new Peer(this, link, this.#arenas[peerId], this.#writer, port);
       return link;
     };
     const watch: number[] = [];
     for (let peerId = 0; peerId < layout.shardCount; peerId++) {
-      const link = peerId === shardId ? undefined : this.#newLink(peerId);
+      const link = peerId === shardId ? undefined : this.#newLink(peerId, options.peerPorts?.[peerId]);
       this.#links.push(link);
       if (link === undefined) continue;
       this.#peers.push(link);
@@ -393,8 +395,9 @@ export class Mesh {
    * has started the service. Only after {@link peerGone}, and after `resetShard()`.
    *
    * @param arena - Its memory.
+   * @param port - See {@link MeshOptions.peerPorts}.
    */
-  peerBack(shardId: number, arena: Arena): void {
+  peerBack(shardId: number, arena: Arena, port?: MessagePort): void {
     const gone = this.#links[shardId];
     if (gone === undefined || this.#closed) return;
     if (!gone.stopped) {
@@ -403,7 +406,7 @@ export class Mesh {
     this.#arenas[shardId] = arena;
     this.#directory.forget(shardId);
     // A new one: whatever belongs to calls and values of the former shard holds the old one, which stays stopped.
-    const link = this.#newLink(shardId);
+    const link = this.#newLink(shardId, port);
     this.#links[shardId] = link;
     this.#peers[this.#peers.indexOf(gone)] = link;
     for (const service of this.#directory.local) this.#announce(link, service);

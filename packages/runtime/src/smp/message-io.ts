@@ -50,7 +50,7 @@ export class MessageWriter {
         `A call to another shard has at most ${MAX_ARGUMENTS} arguments. Pass an array as one argument.`,
       );
     }
-    const encoder = this.#begin();
+    const encoder = this.#begin(link);
     if (options !== undefined) encoder.write(options, 'options');
     for (let index = 0; index < count; index++) encoder.write(args[index], 'arguments', index);
     send(encoder, link, options === undefined ? kind : kind | OPTIONS, count, callId, target, hurry);
@@ -63,7 +63,7 @@ export class MessageWriter {
    * @throws What {@link Encoder.write} throws; then nothing was sent.
    */
   postValue(link: Link, kind: number, callId: number, value: unknown, role: string): void {
-    const encoder = this.#begin();
+    const encoder = this.#begin(link);
     encoder.write(value, role);
     send(encoder, link, kind, 1, callId, 0, true);
   }
@@ -84,7 +84,7 @@ export class MessageWriter {
     load: number,
     fields: ServiceFields | undefined,
   ): void {
-    const encoder = this.#begin();
+    const encoder = this.#begin(link);
     encoder.write(value, role);
     if (fields?.write(encoder, link.peerId) !== true) send(encoder, link, kind, 1, callId, load, true);
     else {
@@ -95,15 +95,15 @@ export class MessageWriter {
 
   /** Tells the other side something about a value that moved: see {@link Lender} and {@link Borrower}. */
   postEvent(link: Link, kind: number, token: number, event: number, number: number, value: unknown): void {
-    const encoder = this.#begin();
+    const encoder = this.#begin(link);
     if (value !== undefined) encoder.write(value, 'value');
     send(encoder, link, kind, value === undefined ? 0 : 1, token | 0, event | (number << EVENT_BITS), true);
   }
 
-  #begin(): Encoder {
+  #begin(link: Link): Encoder {
     // A getter of a value that is being written may send a message of its own.
     const encoder = this.#encoder.busy ? new Encoder(this.#memory, this.#limits) : this.#encoder;
-    encoder.begin();
+    encoder.begin(link.peer.port !== undefined);
     return encoder;
   }
 }
@@ -119,6 +119,12 @@ function send(
 ): void {
   const words = encoder.end(kind, count, callId, target);
   // Stopped: a getter of a value has closed the mesh.
+  try {
+    if (!link.stopped) encoder.sending(link.peer);
+  } catch (error) {
+    encoder.abort();
+    throw error;
+  }
   if (!link.stopped && link.send(encoder.image, words, encoder.block, hurry)) {
     encoder.handOver(link.loans, link.peer);
     return;

@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import { SunstarError } from '../errors.js';
 import type { Arena, ShardMemory } from '../memory/index.js';
 import type { Clock, Timers } from '../sync/index.js';
@@ -39,6 +40,8 @@ export interface MeshOptions extends MeshLimits {
   readonly idleMs?: () => number;
   /** What timeouts of calls are armed on. @default the thread's timers */
   readonly timers?: Timers;
+  /** A message port to each other shard by shard number, for what only the engine can move. @default none: it is copied, or refused */
+  readonly peerPorts?: readonly (MessagePort | undefined)[];
   /** Wakes a shard that sleeps; called once for each sleep. */
   readonly wake: (shardId: number) => void;
 }

@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import { SunstarError } from '../errors.js';
 import type { Arena, ShardMemory } from '../memory/index.js';
 import { DEFAULT_GROUP_ID } from '../scheduling/index.js';
@@ -25,10 +26,13 @@ export class Peer implements Lender, Borrower {
   readonly #flush: () => void;
   #scheduled = false;
 
+  /** For what only the engine can move; see transferable.ts. */
+  readonly port: MessagePort | undefined;
   /** The calls of this shard. */
   readonly mesh: Mesh;
 
-  constructor(mesh: Mesh, link: Link, arena: Arena, writer: MessageWriter) {
+  constructor(mesh: Mesh, link: Link, arena: Arena, writer: MessageWriter, port: MessagePort | undefined) {
+    this.port = port;
     this.mesh = mesh;
     this.shardId = link.peerId;
     this.arena = arena;
@@ -119,6 +123,7 @@ export class Peer implements Lender, Borrower {
 
   /** The peer answers no more. */
   gone(): void {
+    this.port?.close();
     const holders = [...this.#holders.values()];
     this.#holders.clear();
     if (holders.length === 0) return;

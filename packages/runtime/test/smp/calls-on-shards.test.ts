@@ -60,6 +60,12 @@ describe('calls between the shards of a runtime', () => {
     },
   );
 
+  it('move buffers and message ports', async () => {
+    const runtime = await start('moves');
+    await runtime.stop();
+    expect(journal()).toEqual({ sum: 3_000_000, left: 0, heard: 'arrived', back: 300_000, last: 5 });
+  });
+
   it('tell how busy the other shard is', async () => {
     const runtime = await start('load');
     await runtime.stop();

@@ -1,7 +1,8 @@
 // The entry module of calls-on-shards.test.ts; shard 0 acts and notes in a file what it saw.
 import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { currentCall, currentGroupId, sleep as sleepHere } from '@sunstar/runtime';
+import { MessageChannel } from 'node:worker_threads';
+import { currentCall, currentGroupId, move, sleep as sleepHere } from '@sunstar/runtime';
 
 class Desk {
   cleaned = 0;
@@ -44,6 +45,14 @@ class Desk {
         reject(signal.reason);
       });
     });
+  }
+  sumBytes(bytes, port) {
+    port.postMessage('arrived');
+    port.close();
+    return bytes.reduce((sum, byte) => sum + byte, 0);
+  }
+  makeBytes(size) {
+    return move(new Uint8Array(size).fill(5));
   }
   spin(ms) {
     this.entries++;
@@ -143,6 +152,15 @@ const acts = {
     // The other side is told by a message: this call comes behind it.
     const state = await desk.state();
     note({ late: late.code, aborted: aborted.message, left: state.begun - state.aborted });
+  },
+
+  async moves({ desk, note }) {
+    const { port1, port2 } = new MessageChannel();
+    const heard = new Promise((resolve) => port2.once('message', resolve));
+    const bytes = move(new Uint8Array(1_000_000).fill(3));
+    const sum = await desk.sumBytes(bytes, port1);
+    const back = await desk.makeBytes(300_000);
+    note({ sum, left: bytes.length, heard: await heard, back: back.length, last: back[299_999] });
   },
 
   async load({ sharded, desk, note }) {

@@ -1,5 +1,6 @@
 import { heapArena } from '../../src/memory/arena.ts';
 import { ShardMemory } from '../../src/memory/shard-memory.ts';
+import { ShardPorts } from '../../src/shard-ports.ts';
 import { createControlBlock } from '../../src/smp/layout.ts';
 import { Mesh } from '../../src/smp/mesh.ts';
 import type { MeshLimits } from '../../src/smp/options.ts';
@@ -10,6 +11,9 @@ export interface ShardsOptions extends MeshLimits {
   readonly count?: number;
   readonly slots?: number;
   readonly memoryBytes?: number;
+  /** Whether there are message ports between the shards. @default false */
+  readonly ports?: boolean;
+  readonly idleMs?: () => number;
 }
 
 /** Several shards on one thread: their messages move when `turn()` or `settle()` says so. */
@@ -37,6 +41,7 @@ export function shards(options: ShardsOptions = {}): Shards {
   const memories = arenas.map((arena) => new ShardMemory(arena));
   const woken: number[] = [];
   const wheel = new TimerWheel();
+  const ports = options.ports === true ? new ShardPorts(count) : undefined;
   const meshes = memories.map(
     (memory, shardId) =>
       new Mesh({
@@ -45,6 +50,7 @@ export function shards(options: ShardsOptions = {}): Shards {
         control,
         memory,
         peerArenas: arenas,
+        ...(ports === undefined ? {} : { peerPorts: ports.take(shardId) }),
         clock: wheel,
         timers: wheel,
         wake: (shard) => woken.push(shard),

@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { serialize } from 'node:v8';
+import { MessagePort } from 'node:worker_threads';
 import { isStream, StreamSource } from '../stream-source.js';
 import { refuse } from './encode-support.js';
 import type { Encoder } from './encoder.js';
@@ -10,6 +11,7 @@ import { transferTypeNamed, transferTypeOf } from './transfer.js';
 export function encodeBuiltin(encoder: Encoder, value: object): void {
   const type = transferTypeOf(value);
   if (type !== undefined) encoder.transfer(type, value);
+  else if (value instanceof MessagePort && encoder.canMove) encoder.moveThroughPort(value);
   else if (value instanceof Map) encodeMap(encoder, value);
   else if (value instanceof Set) encodeSet(encoder, value);
   else if (value instanceof Date) encoder.float(TAG_DATE, value.getTime());

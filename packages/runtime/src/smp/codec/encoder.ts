@@ -4,6 +4,7 @@ import type { ShardMemory } from '../../memory/index.js';
 import { SLOT_BYTES } from '../layout.js';
 import { FAR, PAYLOAD_BYTES_AT, PAYLOAD_WORDS_AT, wordOf } from '../message.js';
 import { isStream, StreamSource } from '../stream-source.js';
+import { isMarked, Transferable } from '../transferable.js';
 import { encodeBuiltin } from './encode-builtin.js';
 import { EncodedObjects, notCloneable, pathText, RefusedValue, refuse } from './encode-support.js';
 import { encodeError } from './error-codec.js';
@@ -59,6 +60,7 @@ export class Encoder {
   #block = -1;
   #depth = 0;
   #busy = false;
+  #canMove = false;
 
   constructor(memory: ShardMemory, limits: MessageLimits = DEFAULT_MESSAGE_LIMITS) {
     const buffer = new ArrayBuffer(SLOT_BYTES);
@@ -81,6 +83,11 @@ export class Encoder {
     return this.#block;
   }
 
+  /** Everything is ready to be sent. @throws What a value that moves has against it. */
+  sending(borrower: Borrower): void {
+    for (let index = 0; index < this.#loans.length; index++) this.#loans[index].parcel.sending?.(borrower);
+  }
+
   /** The message was sent: its values that move are the peer's now. */
   handOver(loans: Loans, borrower: Borrower): void {
     if (this.#loans.length === 0) return;
@@ -88,9 +95,14 @@ export class Encoder {
     loans.lend(this.#loans.splice(0), borrower);
   }
 
-  /** Starts a message. */
-  begin(): void {
+  /**
+   * Starts a message.
+   *
+   * @param canMove - Whether buffers and message ports can move to where it goes.
+   */
+  begin(canMove = false): void {
     this.#busy = true;
+    this.#canMove = canMove;
     this.#bytes = this.#imageBytes;
     this.#view = this.#imageView;
     this.#at = PAYLOAD_BYTES_AT;
@@ -311,6 +323,7 @@ export class Encoder {
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype === Object.prototype || prototype === null) this.plain(value);
     else if (Array.isArray(value)) this.#array(value);
+    else if (this.#canMove && isMarked(value)) this.moveThroughPort(value);
     else if (value instanceof Uint8Array) this.bytesOf(TAG_BYTES, -1, value);
     else if (value instanceof Error || types.isNativeError(value)) encodeError(this, value);
     else encodeBuiltin(this, value);
@@ -358,6 +371,16 @@ export class Encoder {
     if (length > SHORT_COPY) this.#bytes.set(source, at);
     else for (let index = 0; index < length; index++) this.#bytes[at + index] = source[index];
     this.#at = at + length;
+  }
+
+  /** Whether buffers and message ports can move to where the message goes. */
+  get canMove(): boolean {
+    return this.#canMove;
+  }
+
+  /** Writes a value that the engine moves. */
+  moveThroughPort(value: object): void {
+    this.transfer(transferTypeNamed('transferable'), new Transferable(value));
   }
 
   /** Writes a value that moves. */

@@ -7,6 +7,8 @@ export interface Parcel {
   readonly numbers: readonly number[];
   /** What else describes it; goes along like an argument. */
   readonly extra?: unknown;
+  /** Everything is ready to be sent, and nothing is. May throw: then nothing will be. */
+  sending?(borrower: Borrower): void;
   /** The message is on its way: the value is its former owner's no more. Must not throw. */
   sent(borrower: Borrower, token: number): void;
   /** Nobody reads the memory any more: the message was not sent, or the receiver has let go, or is gone. Must not throw. */
