@@ -25,9 +25,10 @@ class Peer {
 }
 
 export default async function main(shard) {
-  const { counts, seed, untilMs, slowest } = shard.data;
+  const { counts, seed, durationMs, slowest } = shard.data;
   const peers = await shard.sharded('peer', Peer);
   peers.local.counts = counts;
+  const untilMs = Date.now() + durationMs;
   let state = seed + shard.id * 7919;
   const random = (below) => {
     state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;

@@ -14,7 +14,7 @@ export async function storm(shards: number, durationMs: number, seed: number): P
     log: 'silent',
     idlePollUs: 0,
     startTimeoutMs: durationMs + 60_000,
-    data: { counts, seed, untilMs: Date.now() + durationMs, slowest: 4 },
+    data: { counts, seed, durationMs, slowest: 4 },
   });
   let ended = false;
   void started.finally(() => {
