@@ -23,7 +23,7 @@ function sizeCase(where: string, route: () => Route, kib: number): BenchmarkCase
     const result = await route().send({
       way,
       messageBytes,
-      totalBytes: kib === 1 ? 3e8 : 1e9,
+      totalBytes: kib === 1 ? 5e8 : 2e9,
       sourceBytes: SOURCE_BYTES,
       // Forced is forced; the automatic policy has its own threshold.
       ...(way === 'auto' ? {} : { thresholdBytes: Math.min(messageBytes, 32 * KIB) }),

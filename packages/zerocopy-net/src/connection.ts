@@ -4,6 +4,7 @@ import type { SunstarError } from '@sunstar/runtime';
 import { connectionClosed, connectionReset, receiverInUse, writeAfterEnd } from './errors.js';
 import type { Network } from './network.js';
 import { type ConnectionLimits, integerOption } from './options.js';
+import type { ProxiedAddresses } from './proxy-protocol/header.js';
 import { Reader } from './reader.js';
 import { Dispatcher, type Receiver } from './receiver.js';
 import type { ConnectionStats } from './stats.js';
@@ -23,8 +24,8 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
   readonly #transport: Transport;
   readonly #network: Network;
   readonly #dispatcher: Dispatcher;
-  #local: SocketAddress | undefined;
-  readonly #remote: SocketAddress | undefined;
+  #local: { readonly address: string; readonly port: number } | undefined;
+  #remote: { readonly address: string; readonly port: number } | undefined;
 
   /** Use `listen` and `connect`. */
   constructor(network: Network, fd: number, limits: ConnectionLimits, stats: ConnectionStats) {
@@ -288,6 +289,12 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
     return this.close();
   }
 
+  /** @internal A proxy says where the connection comes from. */
+  setProxied(addresses: ProxiedAddresses): void {
+    this.#remote = { address: addresses.remoteAddress, port: addresses.remotePort };
+    this.#local = { address: addresses.localAddress, port: addresses.localPort };
+  }
+
   /** @internal The handler of the listener failed. */
   handlerFailed(cause: unknown): void {
     this.#dispatcher.reader?.dispose();
@@ -303,7 +310,7 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
     return this.#transport.state < TransportState.Closing;
   }
 
-  #localName(): SocketAddress | undefined {
+  #localName(): { readonly address: string; readonly port: number } | undefined {
     if (this.#local === undefined && this.#hasDescriptor())
       this.#local = nameOf(native.socketName(this.#transport.fd));
     return this.#local;

@@ -4,6 +4,7 @@ import { invalidOption } from './errors.js';
 import { Listener } from './listener.js';
 import { currentNetwork } from './network.js';
 import { type ConnectionOptions, connectionLimits, integerOption, socketPath } from './options.js';
+import { readProxyHeader } from './proxy-protocol/read-header.js';
 
 /** Options of {@link listen}: a port, or a path. */
 export interface ListenOptions extends ConnectionOptions {
@@ -40,6 +41,14 @@ export interface ListenOptions extends ConnectionOptions {
    * milliseconds; 0 is never. @defaultValue 0
    */
   readonly firstByteTimeoutMs?: number;
+  /**
+   * Every connection begins with a PROXY protocol header, version 1 or 2, which a load balancer in front of the
+   * listener sends: `remoteAddress` and the others are then those of its client. A connection without one is reset.
+   * Whoever can connect can claim any address, so let only the balancer. @defaultValue false
+   */
+  readonly proxyProtocol?: boolean;
+  /** How long the header may take, in milliseconds. @defaultValue 5000; 1 ms to 1 h */
+  readonly proxyHeaderTimeoutMs?: number;
 }
 
 /**
@@ -63,6 +72,13 @@ export async function listen(options: ListenOptions, handler: ConnectionHandler)
     throw invalidOption('path', path, 'given without host and port');
   if (path === undefined && options.port === undefined)
     throw invalidOption('port', options.port, 'a whole number from 0 to 65535, unless there is a path');
+  const proxyHeaderTimeoutMs = integerOption(
+    'proxyHeaderTimeoutMs',
+    options.proxyHeaderTimeoutMs,
+    5000,
+    1,
+    3_600_000,
+  );
   const listener = new Listener(
     currentNetwork(),
     {
@@ -76,10 +92,21 @@ export async function listen(options: ListenOptions, handler: ConnectionHandler)
       onRefused: options.onRefused ?? null,
       limits: connectionLimits(options, options.firstByteTimeoutMs),
     },
-    handler,
+    options.proxyProtocol === true ? behindProxy(handler, proxyHeaderTimeoutMs) : handler,
   );
   // All shards stop accepting, and finish what has begun, before any of them stops a service.
   if (!shard.stopping) shard.onDrain(() => listener.close());
   shard.onStop(() => listener.close());
   return listener;
+}
+
+/** The handler, called when the header has come. */
+function behindProxy(handler: ConnectionHandler, timeoutMs: number): ConnectionHandler {
+  return async (connection) => {
+    const addresses = await readProxyHeader(connection, timeoutMs);
+    if (addresses !== null) connection.setProxied(addresses);
+    const served = handler(connection);
+    // Without a promise of the handler's, the connection stays open until somebody closes it.
+    await (served instanceof Promise ? served : connection.closed);
+  };
 }

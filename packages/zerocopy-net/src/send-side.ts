@@ -8,7 +8,6 @@ import { copyCount } from './zero-copy/send-run.js';
 import { type ZeroCopyOwner, ZeroCopySide } from './zero-copy/zero-copy-side.js';
 
 const MSG_NOSIGNAL = 0x4000;
-const MSG_MORE = 0x8000;
 const SHUT_WR = 1;
 
 /** Half-close: not asked for; FIN after what is waiting; FIN in flight; FIN sent. */
@@ -182,7 +181,6 @@ export class SendSide implements Completion, ZeroCopyOwner {
     const { reactor, memory, tables } = this.#network;
     const content = this.#inFlight;
     let count = copyCount(content, MAX_FRAGMENTS_PER_SEND);
-    let flags = MSG_NOSIGNAL;
     if (content.sizeBytes >= this.#transport.limits.zeroCopyThresholdBytes) {
       this.#zeroCopy ??= new ZeroCopySide(this.#transport, this.#network, this);
       const id = this.#zeroCopy.trySend(content);
@@ -191,8 +189,6 @@ export class SendSide implements Completion, ZeroCopyOwner {
         return;
       }
       count = this.#zeroCopy.copyCount;
-      // What stays behind follows as soon as this has left.
-      if (count < content.fragmentCount) flags |= MSG_MORE;
     }
     // Without memory for a table, the first fragment goes alone.
     if (count > 1) this.#table = tables.tryFill(content, count);
@@ -205,7 +201,7 @@ export class SendSide implements Completion, ZeroCopyOwner {
             memory.arena.address + this.#table,
             1,
             0,
-            flags,
+            MSG_NOSIGNAL,
           )
         : reactor.submit(
             this,
@@ -214,7 +210,7 @@ export class SendSide implements Completion, ZeroCopyOwner {
             content.fragmentAddress(0),
             content.fragmentLength(0),
             0,
-            flags,
+            MSG_NOSIGNAL,
           );
   }
 
