@@ -133,6 +133,14 @@ export function batchTooLargeError(sizeBytes: number, limitBytes: number): Sunst
   );
 }
 
+/** Somebody else has the log open. */
+export function logLockedError(path: string): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_LOG_LOCKED',
+    `The log in '${path}' is open already, in this process or another. Close it there first.`,
+  );
+}
+
 /** More batches wait than the log takes. */
 export function logFullError(limit: number): SunstarError {
   return new SunstarError(

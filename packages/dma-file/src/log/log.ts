@@ -28,6 +28,9 @@ export interface LogStats {
   readonly syncs: number;
 }
 
+/** What keeps others out. */
+type LogLock = Awaited<ReturnType<SegmentStorage['lock']>>;
+
 /** A segment that takes batches. */
 interface Active {
   readonly segment: Segment;
@@ -44,7 +47,7 @@ interface Active {
  * flushed; what is behind is gone. Segments that were completed have a saved index and are not read; after a clean
  * `close()` that includes the newest one.
  *
- * One shard of one process has a log open; nothing else may write in its storage. After Redpanda's storage log.
+ * One shard of one process has a log open, which a lock sees to. After Redpanda's storage log.
  */
 export class Log implements AsyncDisposable {
   readonly #storage: SegmentStorage;
@@ -55,6 +58,7 @@ export class Log implements AsyncDisposable {
   readonly #header: Buffer = Buffer.alloc(BATCH_HEADER_BYTES);
   readonly #readable: ReadableLog;
   #active: Active;
+  readonly #lock: LogLock;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
   #recycled = 0;
@@ -68,7 +72,9 @@ export class Log implements AsyncDisposable {
     recycler: SegmentRecycler,
     segments: Segment[],
     active: Active,
+    lock: LogLock,
   ) {
+    this.#lock = lock;
     this.#storage = storage;
     this.#options = options;
     this.#recycler = recycler;
@@ -93,6 +99,16 @@ export class Log implements AsyncDisposable {
   /** Opens the log in a storage, recovers it, and begins it if there is none. */
   static async open(storage: SegmentStorage, options: LogOptions = {}): Promise<Log> {
     const resolved = resolveLogOptions(options);
+    const lock = await storage.lock();
+    try {
+      return await Log.#open(storage, resolved, lock);
+    } catch (error) {
+      await lock.close();
+      throw error;
+    }
+  }
+
+  static async #open(storage: SegmentStorage, resolved: ResolvedLogOptions, lock: LogLock): Promise<Log> {
     const recycler = await SegmentRecycler.open(storage, { maxSegments: resolved.maxRecycled });
     const segments = await recoverLog(storage, recycler, resolved);
     const last = segments[segments.length - 1];
@@ -105,10 +121,10 @@ export class Log implements AsyncDisposable {
         segmentBytes: resolved.segmentBytes,
         onFlushed: (offset) => marks.flushed(offset),
       });
-      return new Log(storage, resolved, recycler, segments, { segment: last, appender, marks });
+      return new Log(storage, resolved, recycler, segments, { segment: last, appender, marks }, lock);
     }
     const { active, isRecycled } = await beginSegment(recycler, resolved, resolved.firstSequence);
-    const log = new Log(storage, resolved, recycler, [active.segment], active);
+    const log = new Log(storage, resolved, recycler, [active.segment], active, lock);
     if (isRecycled) log.#recycled++;
     return log;
   }
@@ -326,11 +342,15 @@ export class Log implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.#last;
-    const { segment, appender } = this.#active;
-    await appender.close();
-    await this.#saveIndex(segment);
-    await this.#storage.sync();
+    try {
+      await this.#last;
+      const { segment, appender } = this.#active;
+      await appender.close();
+      await this.#saveIndex(segment);
+      await this.#storage.sync();
+    } finally {
+      await this.#lock.close();
+    }
   }
 
   /** Throws when the state contradicts itself. For tests. */

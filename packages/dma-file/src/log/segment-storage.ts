@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 import type { AppendTarget } from '../appender/append-target.js';
 import { DmaFile } from '../dma-file.js';
+import { logLockedError } from '../errors.js';
 import { readDirectory, rename, syncDirectory, unlink } from '../file-system.js';
 
 /** Where the segments of a log are; the tests have one that forgets what was not synced. */
 export interface SegmentStorage {
+  /** Keeps others out until what it gives is closed; SUNSTAR_LOG_LOCKED when somebody else is in. */
+  lock(): Promise<{ close(): Promise<void> }>;
   /** The names of all files. */
   list(): Promise<string[]>;
   /** Opens a file for reading and writing. @param create - It does not exist yet, or is emptied. */
@@ -23,6 +26,14 @@ export class DirectoryStorage implements SegmentStorage {
 
   constructor(path: string) {
     this.path = path;
+  }
+
+  /** Locks the directory against other logs, in this process and others, by a file in it named `lock`. */
+  async lock(): Promise<{ close(): Promise<void> }> {
+    const file = await DmaFile.open(join(this.path, 'lock'), { flags: 'a+' });
+    if (file.tryLock()) return file;
+    await file.close();
+    throw logLockedError(this.path);
   }
 
   /** The names of all files. */

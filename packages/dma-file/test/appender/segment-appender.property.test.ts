@@ -196,7 +196,11 @@ class Run {
         bytes.copy(this.target.memory.bytes, this.arenaBlock);
         end = appender.appendRange(this.arenaBlock, size);
       } else {
-        end = appender.append(bytes);
+        const cut = size >> 1;
+        end =
+          size % 3 === 0
+            ? appender.appendParts([bytes.subarray(0, cut), bytes.subarray(cut)])
+            : appender.append(bytes);
         // The caller's bytes are the caller's again.
         bytes.fill(0xdd);
       }

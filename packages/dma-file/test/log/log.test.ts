@@ -1,4 +1,13 @@
-import { closeSync, existsSync, openSync, readdirSync, statSync, truncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { DirectoryStorage, Log, type LogOptions, makeDirectory } from '@sunstar/dma-file';
 import { IOBuf } from '@sunstar/iobuf';
@@ -125,7 +134,9 @@ describe('Log', () => {
     await log.append(Buffer.alloc(4016, 'new'));
     await log.flush();
     // As after a power cut: behind the new batch there are old ones, and their numbers would follow.
-    const other = await Log.open(directory, SMALL);
+    const copy = path('copy');
+    cpSync(directory.path, copy, { recursive: true });
+    const other = await Log.open(new DirectoryStorage(copy), SMALL);
     expect(other.nextSequence).toBe(1);
     await other.close();
     await log.close();
@@ -186,6 +197,14 @@ describe('Log', () => {
     await expect(Log.open(directory, { segmentBytes: 1 })).rejects.toMatchObject({
       code: 'SUNSTAR_INVALID_OPTION',
     });
+  });
+
+  it('is open only once', async () => {
+    const directory = await storage();
+    const log = await Log.open(directory, SMALL);
+    await expect(Log.open(directory, SMALL)).rejects.toMatchObject({ code: 'SUNSTAR_LOG_LOCKED' });
+    await log.close();
+    await (await Log.open(directory, SMALL)).close();
   });
 
   it('becomes durable by itself when its appender flushes by itself', async () => {

@@ -79,6 +79,10 @@ export class SimulatedDisk implements SegmentStorage {
     this.events.push({ kind: 'note', value });
   }
 
+  lock(): Promise<{ close(): Promise<void> }> {
+    return Promise.resolve({ close: () => Promise.resolve() });
+  }
+
   list(): Promise<string[]> {
     return this.#later(() => [...this.#names.keys()]);
   }
