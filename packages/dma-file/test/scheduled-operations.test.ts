@@ -145,6 +145,24 @@ describe('operations behind the queue of a device', () => {
     );
   });
 
+  it('are cancelled only for who asked for them', () => {
+    const { ring, operations } = setUp(2, 10, 1);
+    const first = new Result();
+    const ticket = operations.transfer(first, IORING_OP.WRITE, 0, 0, 2 * SECTOR);
+    // Half of it is written, and the ring takes the rest no more.
+    ring.capacity = 0;
+    ring.complete(0, 0, SECTOR);
+    ring.capacity = 1;
+    const [second, third] = [new Result(), new Result()];
+    operations.transfer(second, IORING_OP.WRITE, 0, 0, SECTOR);
+    operations.transfer(third, IORING_OP.WRITE, 0, 0, SECTOR);
+    if (ticket !== null) operations.cancel(ticket, first);
+    ring.tick();
+    expect([first.value, second.value, third.value]).toEqual([-ERRNO.EBUSY, null, null]);
+    while (ring.parked.length > 0) ring.complete(0, 0, 1e9);
+    expect([second.value, third.value]).toEqual([SECTOR, SECTOR]);
+  });
+
   it('let no group wait behind another one on the same file', () => {
     const { ring, operations } = setUp(4, 1000, 1000);
     for (let i = 0; i < 50; i++) operations.transfer(new Result(), IORING_OP.WRITE, i * SECTOR, 0, SECTOR);

@@ -286,6 +286,11 @@ describe('ObjectCache', () => {
     file.parked[0].finish(null);
     (await old)[Symbol.dispose]();
     expect(bytesOf(cache.get(file, 0) as IOBuf).toString()).toBe('newer');
+    const older = cache.read(file, 2 * SLOT, 100);
+    cache.put(file, 2 * SLOT, newer);
+    file.parked[0].finish(null);
+    (await older)[Symbol.dispose]();
+    expect(bytesOf(cache.get(file, 2 * SLOT) as IOBuf).toString()).toBe('newer');
     const gone = cache.read(file, SLOT, 100);
     cache.invalidate(file);
     file.parked[0].finish(null);

@@ -59,14 +59,10 @@ export class FairTree {
   add(of: IoClass, request: IoRequest): void {
     of.waiting.push(request);
     of.waitingCost += request.ioCost;
-    if (of.waiting.size === 1) of.ownVirtualTime = Math.max(of.ownVirtualTime, of.clock);
     for (let one: IoClass = of; ; one = one.parent) {
       one.waitingBelow++;
       if (one.parent === null) return;
-      if (one.waitingBelow === 1) {
-        one.parent.activeChildren.push(one);
-        one.virtualTime = Math.max(one.virtualTime, one.parent.clock);
-      }
+      if (one.waitingBelow === 1) one.parent.activeChildren.push(one);
     }
   }
 
@@ -163,6 +159,7 @@ export class FairTree {
     of.ownVirtualTime = Math.max(of.ownVirtualTime, of.clock) + cost / OWN_SHARES;
     for (let one = of; one.parent !== null; one = one.parent) {
       const { parent } = one;
+      // Whoever was idle, or held back, goes on where the others are.
       const start = Math.max(one.virtualTime, parent.clock);
       parent.clock = start;
       one.virtualTime = start + cost / one.group.ioShares;

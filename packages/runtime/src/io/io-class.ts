@@ -90,19 +90,16 @@ export class IoClass {
     this.throttled++;
   }
 
-  /** Whether it is held back; when it no longer is, it has its place among its siblings from now on. */
+  /** Whether it is held back. */
   isThrottled(nowMs: number): boolean {
     if (this.#throttledUntilMs === 0) return false;
     if (this.#throttledUntilMs > nowMs && this.#throttledRate === this.group.ioBytesPerSecond) return true;
-    this.reconsider();
+    this.#throttledUntilMs = 0;
     return false;
   }
 
   /** Ends that: whether it is held back is to be found out again. */
   reconsider(): void {
-    if (this.#throttledUntilMs === 0) return;
     this.#throttledUntilMs = 0;
-    // What it did not use while it was held back is not made up for: others would wait for the whole burst.
-    if (this.parent !== null) this.virtualTime = Math.max(this.virtualTime, this.parent.clock);
   }
 }

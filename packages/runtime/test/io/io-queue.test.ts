@@ -174,6 +174,33 @@ describe('IoQueue: the learned depth', () => {
     expect(again).toBeLessThan(fast * 1.25);
   });
 
+  it('does not take a busy device for a slow one, however long it is busy', () => {
+    const device = new SimulatedDevice(
+      [group(0), group(1)],
+      { bytesPerMs: 2e5, baseMs: 0.05 },
+      { latencyGoalMs: 5, limitSingleGroup: true },
+    );
+    device.load(0, 40, 128 * KIB);
+    device.runUntil(1000);
+    const early = device.queue.stats.depthLimitBytes;
+    device.runUntil(125_000);
+    const late = device.queue.stats.depthLimitBytes;
+    expect(late).toBeGreaterThan(early * 0.7);
+    expect(late).toBeLessThan(early * 1.4);
+  });
+
+  it('holds while what a silent group has asked for is still waiting', () => {
+    const device = new SimulatedDevice([group(0), group(1)], FAST, { activeWindowMs: 20 });
+    device.load(1, 64, 128 * KIB);
+    device.runUntil(10);
+    for (let i = 0; i < 2000; i++) device.submit(0, 64 * KIB);
+    device.runUntil(35);
+    expect(device.queue.queued).toBeGreaterThan(500);
+    expect(device.queue.stats.isLimited).toBe(true);
+    device.runUntil(500);
+    expect(device.queue.stats.isLimited).toBe(false);
+  });
+
   it('keeps a reader fast beside a writer that would fill the device', () => {
     const latencyBeside = (limited: boolean): number => {
       const writer = limited ? 1 : 0;
