@@ -8,6 +8,7 @@
         "src/bytes.cc",
         "src/checksum.cc",
         "src/cpu.cc",
+        "src/descriptors.cc",
         "src/file.cc",
         "src/loop.cc",
         "src/monitor.cc",

@@ -217,6 +217,19 @@ export interface Native {
   readonly shutDown: (fd: number) => number;
   /** How many bytes the processes of this user may lock in memory together; −1 is any number. */
   readonly lockedMemoryLimit: () => number;
+  /** A blocking Unix stream socket to a path; what is read or written on it fails after the time. */
+  readonly unixConnect: (path: string, timeoutMs: number) => number;
+  /** The user id of the process at the other end of a Unix socket. */
+  readonly peerUser: (fd: number) => number;
+  /** Sends bytes over a Unix socket, with a descriptor unless that is −1; returns how many bytes were sent. */
+  readonly sendDescriptor: (socket: number, fd: number, bytes: Uint8Array) => number;
+  /**
+   * Waits until all of `bytes` are filled from a Unix socket. Returns the descriptor that came along, −1 without one,
+   * and −1000 less an error number when that failed.
+   */
+  readonly receiveDescriptor: (socket: number, bytes: Uint8Array) => number;
+  /** Another descriptor of the same open file, closed on exec. */
+  readonly duplicateDescriptor: (fd: number) => number;
   /** The CPUs that the calling thread may run on, in order. */
   readonly allowedCpus: () => number[] | number;
   /** Lets the calling thread run on these CPUs only. */

@@ -10,6 +10,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   sunstar::ExportZeroCopy(env, exports);
   sunstar::ExportFile(env, exports);
   sunstar::ExportCpu(env, exports);
+  sunstar::ExportDescriptors(env, exports);
   sunstar::ExportChecksum(env, exports);
   sunstar::ExportBytes(env, exports);
   sunstar::ExportStall(env, exports);

@@ -1,4 +1,5 @@
 import { totalmem } from 'node:os';
+import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { arenaSize } from './attach.js';
 import { SunstarError } from './errors.js';
@@ -64,6 +65,12 @@ export interface RuntimeOptions extends ObserveOptions {
   readonly drainTimeoutMs?: number;
   /** Log what about this machine costs speed or safety, see {@link startupAdvice}; once in a process. @default true */
   readonly advice?: boolean;
+  /**
+   * A directory in which the next process of this service finds this one, and this one the process before it: a start
+   * there takes over the listening sockets, and then has the other one drain and stop. Made with mode 0700 if it is
+   * missing; nobody else may be able to enter it. @default no hand-over
+   */
+  readonly handOver?: string | undefined;
   /** How long the stop may take before the threads are terminated. @default 30000 */
   readonly stopTimeoutMs?: number;
 }
@@ -87,6 +94,7 @@ export interface ResolvedOptions {
   readonly startTimeoutMs: number;
   readonly drainTimeoutMs: number;
   readonly advice: boolean;
+  readonly handOver: string | undefined;
   readonly stopTimeoutMs: number;
 }
 
@@ -122,6 +130,7 @@ export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
     startTimeoutMs: timeout('startTimeoutMs', options.startTimeoutMs ?? 60_000),
     drainTimeoutMs: timeout('drainTimeoutMs', options.drainTimeoutMs ?? 10_000, 0),
     advice: options.advice ?? true,
+    handOver: options.handOver === undefined ? undefined : path.resolve(options.handOver),
     stopTimeoutMs: timeout('stopTimeoutMs', options.stopTimeoutMs ?? 30_000),
   };
 }

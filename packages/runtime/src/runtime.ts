@@ -1,18 +1,21 @@
 import { constants } from 'node:os';
 import { SunstarError } from './errors.js';
+import { HandOver } from './life-cycle/hand-over.js';
+import { dealSockets, type ListeningSocket } from './life-cycle/listening-sockets.js';
 import { logAdvice } from './life-cycle/log-advice.js';
 import { Reloader } from './life-cycle/reloader.js';
+import { TakeOver } from './life-cycle/take-over.js';
 import { type Logger, shardLogger } from './log.js';
 import { createArena } from './memory/index.js';
 import { Observer } from './observe/observer.js';
 import { forShard } from './observe/options.js';
 import { OffloadPool, type PoolClient } from './offload/pool.js';
-import { type RuntimeOptions, resolveOptions, usableBytes } from './runtime-options.js';
+import { type ResolvedOptions, type RuntimeOptions, resolveOptions, usableBytes } from './runtime-options.js';
 import { createGroupNames, GroupNames } from './scheduling/group-names.js';
 import { type ShardCrashedError, ShardHandle } from './shard-handle.js';
 import { ShardPorts } from './shard-ports.js';
 import { createControlBlock, resetShard } from './smp/index.js';
-import { toWire } from './worker-protocol.js';
+import { type DrainReason, toWire } from './worker-protocol.js';
 
 /** A signal that follows another within this time is an echo of it. */
 const SAME_SIGNAL_MS = 1_000;
@@ -39,7 +42,7 @@ export class Runtime implements AsyncDisposable {
    */
   readonly finished: Promise<void>;
 
-  readonly #options: ReturnType<typeof resolveOptions>;
+  readonly #options: ResolvedOptions;
   readonly #log: Logger;
   readonly #control: SharedArrayBuffer;
   readonly #groupNames = createGroupNames();
@@ -51,12 +54,14 @@ export class Runtime implements AsyncDisposable {
   readonly #shards: ShardHandle[];
   readonly #observer: Observer;
   #state: RuntimeState = 'starting';
+  #handOver: HandOver | undefined;
+  #drainReason: DrainReason = 'stop';
   #crash: ShardCrashedError | undefined;
   #stopping: Promise<void> | undefined;
   #finish: (error: Error | undefined) => void = () => {};
 
-  private constructor(options: RuntimeOptions) {
-    this.#options = resolveOptions(options);
+  private constructor(options: ResolvedOptions, takeOver: TakeOver | undefined) {
+    this.#options = options;
     this.#log = shardLogger(this.#options.log);
     const { shardCount, arenaBytes, placed, offload, mesh } = this.#options;
     this.shardCount = shardCount;
@@ -72,7 +77,8 @@ export class Runtime implements AsyncDisposable {
     this.#pool = new OffloadPool(offload, mesh.maxMessageBytes);
     this.#generations = new Array<number>(shardCount).fill(0);
     this.#ports = new ShardPorts(shardCount);
-    this.#shards = this.#arenas.map((_, shardId) => this.#spawn(shardId));
+    const inherited = dealSockets(takeOver?.sockets ?? [], shardCount);
+    this.#shards = this.#arenas.map((_, shardId) => this.#spawn(shardId, inherited[shardId]));
     this.#reloader = new Reloader({
       options: this.#options.reload,
       log: this.#log,
@@ -98,7 +104,9 @@ export class Runtime implements AsyncDisposable {
    * SUNSTAR_START_TIMEOUT, SUNSTAR_INVALID_OPTION, SUNSTAR_INVALID_SIZE.
    */
   static async start(options: RuntimeOptions): Promise<Runtime> {
-    const runtime = new Runtime(options);
+    const resolved = resolveOptions(options);
+    const takeOver = resolved.handOver === undefined ? undefined : TakeOver.connect(resolved.handOver);
+    const runtime = new Runtime(resolved, takeOver);
     runtime.#advise();
     try {
       await runtime.#within(runtime.#options.startTimeoutMs, 'start', async () => {
@@ -111,10 +119,13 @@ export class Runtime implements AsyncDisposable {
       // A crash of one shard stops the others before they have started: the crash is what went wrong. One that comes
       // later is a consequence of the stop.
       const crash = runtime.#crash;
+      // Before the shards end: the process before this one goes on.
+      takeOver?.abandon();
       await runtime.stop().catch(() => {});
       throw crash ?? error;
     }
     runtime.#state = 'running';
+    await runtime.#followUp(takeOver);
     return runtime;
   }
 
@@ -193,12 +204,41 @@ export class Runtime implements AsyncDisposable {
     return this.#observer.metricsPort;
   }
 
+  /** Whether another process has taken over, or is about to. */
+  get handedOver(): boolean {
+    return this.#drainReason === 'handOver';
+  }
+
+  /** Takes the place of the process before, and waits for the one after. */
+  async #followUp(takeOver: TakeOver | undefined): Promise<void> {
+    const { handOver: directory } = this.#options;
+    if (directory === undefined) return;
+    try {
+      takeOver?.finish();
+      const handOver = await HandOver.listen({
+        directory,
+        log: this.#log,
+        collect: async () =>
+          (await Promise.all(this.#shards.map((shard) => shard.duplicateListeners()))).flat(),
+        handedOver: () => {
+          this.#drainReason = 'handOver';
+          this.stop().catch(() => {});
+        },
+      });
+      if (this.#stopping === undefined) this.#handOver = handOver;
+      else handOver.close();
+    } catch (error) {
+      // It serves, and that is more important.
+      this.#log.error({ err: error }, 'the next process will not be able to take over from this one');
+    }
+  }
+
   #newArena(): SharedArrayBuffer {
     const { arenaBytes, hugePages } = this.#options;
     return createArena(arenaBytes, { hugePages }).shared as SharedArrayBuffer;
   }
 
-  #spawn(shardId: number): ShardHandle {
+  #spawn(shardId: number, inherited: readonly ListeningSocket[] = []): ShardHandle {
     const { shardCount, placed, entry, data, idlePollUs, taskQuotaUs, mesh, offload, observe, log } =
       this.#options;
     const pool = this.#pool;
@@ -212,6 +252,8 @@ export class Runtime implements AsyncDisposable {
         shardId,
         shardCount,
         generation: this.#generations[shardId],
+        inherited,
+        handsOver: this.#options.handOver !== undefined,
         control: this.#control,
         arenas: this.#arenas,
         ports: this.#ports.take(shardId),
@@ -242,6 +284,7 @@ export class Runtime implements AsyncDisposable {
   async #stop(): Promise<void> {
     let failure: Error | undefined;
     this.#state = 'draining';
+    this.#handOver?.close();
     const reloaded = this.#reloader.stop();
     await this.#drain();
     this.#state = 'stopping';
@@ -272,7 +315,7 @@ export class Runtime implements AsyncDisposable {
       timer = setTimeout(resolve, drainTimeoutMs, 'timeout');
     });
     // A shard that ends meanwhile has nothing left to drain.
-    const drained = Promise.allSettled(this.#shards.map((shard) => shard.drain()));
+    const drained = Promise.allSettled(this.#shards.map((shard) => shard.drain(this.#drainReason)));
     if ((await Promise.race([drained, timeout])) === 'timeout') {
       if (drainTimeoutMs > 0)
         this.#log.warn({ drainTimeoutMs }, 'not all work has ended in time: stopping without it');

@@ -1,10 +1,12 @@
 import { type MessagePort, Worker } from 'node:worker_threads';
 import { SunstarError } from './errors.js';
+import type { ListeningSocket } from './life-cycle/listening-sockets.js';
 import type { MetricFamily } from './metrics/index.js';
 import { CHANNELS } from './observe/channels.js';
 import type { OffloadCommand } from './offload/protocol.js';
 import {
   type Command,
+  type DrainReason,
   fromWire,
   type RejectedWhere,
   type Report,
@@ -60,6 +62,7 @@ export class ShardHandle {
   #exiting = false;
   #hasEnded = false;
   #crash: ShardCrashedError | undefined;
+  #onListeners: (sockets: readonly ListeningSocket[]) => void = () => {};
   #collecting: Promise<readonly MetricFamily[]> | undefined;
   #onMetrics: (families: readonly MetricFamily[]) => void = () => {};
 
@@ -155,6 +158,15 @@ export class ShardHandle {
     await Promise.race([this.#forgetting.get(peerId)?.promise, this.ended]);
   }
 
+  /** The shard's listening sockets, with descriptors that the caller closes; none when it has ended. */
+  async duplicateListeners(): Promise<readonly ListeningSocket[]> {
+    const told = new Promise<readonly ListeningSocket[]>((resolve) => {
+      this.#onListeners = resolve;
+    });
+    this.send({ type: 'duplicateListeners' });
+    return (await Promise.race([told, this.ended])) ?? [];
+  }
+
   /** Ends the thread, as if it had crashed by this. */
   kill(cause: Error): void {
     this.#crashed(cause);
@@ -162,8 +174,8 @@ export class ShardHandle {
   }
 
   /** Runs the shard's drain tasks. */
-  drain(): Promise<void> {
-    this.send({ type: 'drain' });
+  drain(reason: DrainReason): Promise<void> {
+    this.send({ type: 'drain', reason });
     return this.reach('drained');
   }
 
@@ -195,6 +207,10 @@ export class ShardHandle {
     if (report.type === 'metrics') {
       this.#collecting = undefined;
       this.#onMetrics(report.families);
+      return;
+    }
+    if (report.type === 'listeners') {
+      this.#onListeners(report.sockets);
       return;
     }
     if (report.type === 'peerForgotten') {

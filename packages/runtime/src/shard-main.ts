@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { native } from '@sunstar/native';
 import { SunstarError, systemError } from './errors.js';
+import { ListeningSockets } from './life-cycle/listening-sockets.js';
 import { shardLogger } from './log.js';
 import { openArena, ShardMemory } from './memory/index.js';
 import { CHANNELS } from './observe/channels.js';
@@ -55,6 +56,7 @@ function build(): Shard {
     id: birth.shardId,
     count: birth.shardCount,
     generation: birth.generation,
+    listeners: new ListeningSockets(birth.handsOver, birth.inherited, reactor.descriptors),
     reactor,
     memory,
     mesh,
@@ -78,6 +80,9 @@ async function start(shard: Shard): Promise<void> {
     );
   }
   await module.default(shard);
+  for (const { host, port } of shard.listeners.closeUnclaimed()) {
+    shard.log.warn({ host, port }, 'nobody listens any more on a socket that was taken over: it was closed');
+  }
 }
 
 async function obey(shard: Shard, command: Command): Promise<void> {
@@ -89,7 +94,7 @@ async function obey(shard: Shard, command: Command): Promise<void> {
       report({ type: 'started' });
       break;
     case 'drain':
-      await shard.drain();
+      await shard.drain(command.reason);
       report({ type: 'drained' });
       break;
     case 'endDrain':
@@ -109,6 +114,9 @@ async function obey(shard: Shard, command: Command): Promise<void> {
     case 'peerGone':
       shard.peerGone(command.shardId, fromWire(command.cause));
       report({ type: 'peerForgotten', shardId: command.shardId });
+      break;
+    case 'duplicateListeners':
+      report({ type: 'listeners', sockets: shard.listeners.duplicates() });
       break;
     case 'peerBack':
       shard.peerBack(command.shardId, openArena(command.arena), command.port);

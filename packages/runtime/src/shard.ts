@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { SunstarError } from './errors.js';
 import { IoScheduler, reactorIoParts } from './io/index.js';
 import { hashKey } from './key-hash.js';
+import { ListeningSockets } from './life-cycle/listening-sockets.js';
 import type { Logger } from './log.js';
 import type { Arena, ShardMemory } from './memory/index.js';
 import { type MetricFamily, Metrics } from './metrics/index.js';
@@ -14,12 +15,13 @@ import type { Reactor } from './reactor/index.js';
 import { GroupNames } from './scheduling/group-names.js';
 import { currentGroupId, ShardGroups } from './scheduling/index.js';
 import type { ForeignPtr, Mesh, ServiceOptions, Sharded } from './smp/index.js';
+import type { DrainReason } from './worker-protocol.js';
 
 /** How long a shard drains that is stopped without a runtime. */
 const DRAIN_MS = 10_000;
 
 /** See {@link ShardContext.onDrain}. */
-export type DrainTask = (signal: AbortSignal) => void | Promise<void>;
+export type DrainTask = (signal: AbortSignal, reason: DrainReason) => void | Promise<void>;
 
 /** What a shard offers to the code that runs on it. */
 export interface ShardContext {
@@ -67,17 +69,22 @@ export interface ShardContext {
   /**
    * Has a task run before the shard stops, while all shards still work: it takes no new work, and resolves when what has
    * begun is done. The tasks of all shards run at the same time, within the runtime's `drainTimeoutMs`; then the signal
-   * is aborted, and the stop goes on without those that have not ended. What one throws is logged.
+   * is aborted, and the stop goes on without those that have not ended. What one throws is logged. With the reason
+   * `'handOver'` another process serves already: what has begun may take its time.
    */
   onDrain(task: DrainTask): void;
   /** Has a task run when the shard stops; the last one registered runs first. */
   onStop(task: () => void | Promise<void>): void;
+  /** The listening sockets of this shard, for the packages that listen. */
+  readonly listeners: ListeningSockets;
   /** Whether the stop has begun, its drain included: what is long should end. */
   readonly stopping: boolean;
 }
 
 /** What a {@link Shard} is made of. */
 export interface ShardParts {
+  /** @default none */
+  readonly listeners?: ListeningSockets;
   readonly id: number;
   readonly count: number;
   readonly generation: number;
@@ -99,6 +106,7 @@ export class Shard implements ShardContext, AsyncDisposable {
   readonly id: number;
   readonly count: number;
   readonly generation: number;
+  readonly listeners: ListeningSockets;
   readonly reactor: Reactor;
   readonly memory: ShardMemory;
   readonly io: IoScheduler;
@@ -118,6 +126,7 @@ export class Shard implements ShardContext, AsyncDisposable {
     this.id = parts.id;
     this.count = parts.count;
     this.generation = parts.generation;
+    this.listeners = parts.listeners ?? new ListeningSockets();
     this.reactor = parts.reactor;
     this.memory = parts.memory;
     this.io = new IoScheduler(reactorIoParts(parts.reactor));
@@ -179,9 +188,9 @@ export class Shard implements ShardContext, AsyncDisposable {
   }
 
   /** Runs the drain tasks, all at once. Resolves when all have ended. */
-  drain(): Promise<void> {
+  drain(reason: DrainReason = 'stop'): Promise<void> {
     this.#isStopping = true;
-    this.#drained ??= this.#runDrainTasks();
+    this.#drained ??= this.#runDrainTasks(reason);
     return this.#drained;
   }
 
@@ -267,10 +276,10 @@ export class Shard implements ShardContext, AsyncDisposable {
     clearTimeout(timer);
   }
 
-  async #runDrainTasks(): Promise<void> {
+  async #runDrainTasks(reason: DrainReason): Promise<void> {
     const { signal } = this.#drainEnd;
     // All begin before this returns: no shard takes new work while another one still does.
-    const tasks = this.#drainTasks.toReversed().map(async (task) => task(signal));
+    const tasks = this.#drainTasks.toReversed().map(async (task) => task(signal, reason));
     for (const result of await Promise.allSettled(tasks)) {
       if (result.status === 'rejected') this.log.error({ err: result.reason }, 'a drain task failed');
     }

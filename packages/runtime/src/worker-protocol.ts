@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { ListeningSocket } from './life-cycle/listening-sockets.js';
 import type { LogOption } from './log.js';
 import type { MetricFamily } from './metrics/index.js';
 import type { ShardObserveOptions } from './observe/options.js';
@@ -11,6 +12,10 @@ export interface ShardBirth {
   readonly shardCount: number;
   /** How often the shard was started again after a crash. */
   readonly generation: number;
+  /** Listening sockets of the process before, which the shard owns from now on. */
+  readonly inherited: readonly ListeningSocket[];
+  /** Whether another process may take the sockets over. */
+  readonly handsOver: boolean;
   readonly control: SharedArrayBuffer;
   /** The arena of every shard, in order. */
   readonly arenas: readonly SharedArrayBuffer[];
@@ -38,10 +43,14 @@ export interface WireError {
   readonly cause: WireError | undefined;
 }
 
+/** Why shards drain: the process ends, or another one serves in its place. */
+export type DrainReason = 'stop' | 'handOver';
+
 /** Main thread to shard. */
 export type Command =
   | { readonly type: 'start' }
-  | { readonly type: 'drain' }
+  | { readonly type: 'drain'; readonly reason: DrainReason }
+  | { readonly type: 'duplicateListeners' }
   | { readonly type: 'endDrain' }
   | { readonly type: 'stop' }
   | { readonly type: 'exit' }
@@ -61,6 +70,7 @@ export type Report =
   | { readonly type: 'started' }
   | { readonly type: 'drained' }
   | { readonly type: 'peerForgotten'; readonly shardId: number }
+  | { readonly type: 'listeners'; readonly sockets: readonly ListeningSocket[] }
   | { readonly type: 'stopped'; readonly error: WireError | undefined }
   | { readonly type: 'metrics'; readonly families: readonly MetricFamily[] }
   | { readonly type: 'failed'; readonly error: WireError; readonly where?: RejectedWhere }

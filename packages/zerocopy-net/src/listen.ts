@@ -1,7 +1,7 @@
 import { currentShard } from '@sunstar/runtime';
 import type { Connection } from './connection.js';
 import { invalidOption } from './errors.js';
-import { Listener } from './listener.js';
+import { Listener, type ListenerConfiguration } from './listener.js';
 import { currentNetwork } from './network.js';
 import { type ConnectionOptions, connectionLimits, integerOption, socketPath } from './options.js';
 import { readProxyHeader } from './proxy-protocol/read-header.js';
@@ -79,24 +79,40 @@ export async function listen(options: ListenOptions, handler: ConnectionHandler)
     1,
     3_600_000,
   );
-  const listener = new Listener(
-    currentNetwork(),
-    {
-      path: path === undefined ? null : socketPath(path),
-      host: options.host ?? '127.0.0.1',
-      port: integerOption('port', options.port, 0, 0, 65_535),
-      ipv6Only: options.ipv6Only ?? false,
-      reusePort: options.reusePort ?? shard.count > 1,
-      backlog: integerOption('backlog', options.backlog, 511, 1, 65_535),
-      maxConnections: integerOption('maxConnections', options.maxConnections, 10_000, 1, 1_000_000),
-      onRefused: options.onRefused ?? null,
-      limits: connectionLimits(options, options.firstByteTimeoutMs),
-    },
-    options.proxyProtocol === true ? behindProxy(handler, proxyHeaderTimeoutMs) : handler,
-  );
-  // All shards stop accepting, and finish what has begun, before any of them stops a service.
-  if (!shard.stopping) shard.onDrain(() => listener.close());
-  shard.onStop(() => listener.close());
+  const serve = options.proxyProtocol === true ? behindProxy(handler, proxyHeaderTimeoutMs) : handler;
+  const { listeners } = shard;
+  const unixPath = path === undefined ? null : socketPath(path);
+  const configuration: Omit<ListenerConfiguration, 'inheritedFd'> = {
+    path: unixPath,
+    host: options.host ?? '127.0.0.1',
+    port: integerOption('port', options.port, 0, 0, 65_535),
+    ipv6Only: options.ipv6Only ?? false,
+    reusePort: options.reusePort ?? (shard.count > 1 || listeners.areHandedOver),
+    backlog: integerOption('backlog', options.backlog, 511, 1, 65_535),
+    maxConnections: integerOption('maxConnections', options.maxConnections, 10_000, 1, 1_000_000),
+    onRefused: options.onRefused ?? null,
+    limits: connectionLimits(options, options.firstByteTimeoutMs),
+    beforeClose: (fd) => listeners.withdraw(fd),
+  };
+  const address = unixPath === null ? configuration.host : `unix:${unixPath}`;
+  const open = (inheritedFd: number | null): Listener => {
+    const listener = new Listener(currentNetwork(), { ...configuration, inheritedFd }, serve);
+    const port = unixPath === null ? listener.port : 0;
+    listeners.offer({ fd: listener.descriptor, host: address, port });
+    // All shards stop accepting, and finish what has begun, before any of them stops a service.
+    if (!shard.stopping) {
+      shard.onDrain(async (signal, reason) => {
+        if (reason === 'handOver') await listener.finish(signal);
+        await listener.close();
+      });
+    }
+    shard.onStop(() => listener.close());
+    return listener;
+  };
+  // The process before may have had more shards: connections wait in each of its sockets.
+  const [first, ...others] = listeners.claim(address, configuration.port);
+  const listener = open(first ?? null);
+  for (const fd of others) listener.addCompanion(open(fd));
   return listener;
 }
 

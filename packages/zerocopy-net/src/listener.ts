@@ -40,6 +40,10 @@ export interface ListenerConfiguration {
   readonly maxConnections: number;
   readonly onRefused: ((connection: Connection) => void) | null;
   readonly limits: ConnectionLimits;
+  /** A socket that listens already, of the process before; null for a new one. */
+  readonly inheritedFd: number | null;
+  /** Called with the descriptor before it is closed. */
+  readonly beforeClose: (fd: number) => void;
 }
 
 /** Options of {@link Listener.close}. */
@@ -65,10 +69,16 @@ export class Listener implements Completion, AsyncDisposable {
   readonly #fd: number;
   readonly #connections = new Set<Connection>();
   readonly #refusals = new Set<Connection>();
+  readonly #companions: Listener[] = [];
   readonly #stats: ConnectionStats = newConnectionStats();
   #operationId = 0;
   #isArmed = false;
+  /** No further accept is armed. */
+  #isEnding = false;
+  /** What is accepted nevertheless is refused. */
   #isClosing = false;
+  #accepting: Promise<void> | null = null;
+  #isHandedOver = false;
   #retryMs = FIRST_RETRY_MS;
   #retryTimer: NodeJS.Timeout | null = null;
   #acceptEnded: (() => void) | null = null;
@@ -81,8 +91,8 @@ export class Listener implements Completion, AsyncDisposable {
     this.#configuration = configuration;
     this.#refusalLimits = { ...configuration.limits, closeTimeoutMs: REFUSAL_TIMEOUT_MS, idleTimeoutMs: 0 };
     this.#handler = handler;
-    const { path, limits } = configuration;
-    this.#fd = openListener(configuration);
+    const { path, limits, inheritedFd } = configuration;
+    this.#fd = inheritedFd ?? openListener(configuration);
     network.reactor.descriptors.own(this.#fd);
     try {
       applySocketOptions(this.#fd, limits, path !== null);
@@ -116,7 +126,10 @@ export class Listener implements Completion, AsyncDisposable {
    */
   close(options: CloseListenerOptions = {}): Promise<void> {
     const deadlineMs = integerOption('deadlineMs', options.deadlineMs, 5000, 0, 3_600_000);
-    this.#closed ??= this.#close(deadlineMs);
+    this.#closed ??= Promise.all([
+      this.#close(deadlineMs),
+      ...this.#companions.map((companion) => companion.close(options)),
+    ]).then(() => {});
     return this.#closed;
   }
 
@@ -124,8 +137,39 @@ export class Listener implements Completion, AsyncDisposable {
     return this.close();
   }
 
-  async #close(deadlineMs: number): Promise<void> {
-    this.#isClosing = true;
+  /** Another socket on the same address, of the process before: closes with this one. @internal */
+  addCompanion(companion: Listener): void {
+    this.#companions.push(companion);
+  }
+
+  /** The descriptor of the socket, for a process that takes over. @internal */
+  get descriptor(): number {
+    return this.#fd;
+  }
+
+  /**
+   * Accepts no more, and lets the connections go on: another process accepts in its place.
+   *
+   * @returns When all connections have ended, or the signal is aborted.
+   */
+  async finish(signal: AbortSignal): Promise<void> {
+    this.#isHandedOver = true;
+    await this.#stopAccepting();
+    const ended = Promise.all([...this.#connections, ...this.#refusals].map(({ closed }) => closed));
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    await Promise.race([ended, aborted]);
+  }
+
+  #stopAccepting(): Promise<void> {
+    this.#accepting ??= this.#endAccepting();
+    return this.#accepting;
+  }
+
+  async #endAccepting(): Promise<void> {
+    this.#isEnding = true;
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
     if (this.#isArmed) {
       this.#network.reactor.cancel(this.#operationId);
@@ -134,10 +178,17 @@ export class Listener implements Completion, AsyncDisposable {
         this.#closingGroupId = currentGroupId();
       });
     }
+    this.#configuration.beforeClose(this.#fd);
     await this.#network.reactor.closeAndWait(this.#fd);
     const { path } = this.#configuration;
-    if (path !== null && !path.startsWith('\0')) rmSync(path, { force: true });
+    // A successor listens on the same socket, which is found by its path.
+    if (path !== null && !path.startsWith('\0') && !this.#isHandedOver) rmSync(path, { force: true });
     this.#network.reactor.unref();
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
+    this.#isClosing = true;
+    await this.#stopAccepting();
     const all = [...this.#connections, ...this.#refusals];
     for (const connection of all) connection.stopInput();
     const timer = setTimeout(() => {
@@ -168,8 +219,9 @@ export class Listener implements Completion, AsyncDisposable {
     if ((flags & IORING_CQE_F.MORE) === 0) this.#isArmed = false;
     if (result >= 0) this.#accepted(result);
     if (this.#isArmed) return;
-    if (this.#isClosing && this.#acceptEnded !== null) callIn(this.#closingGroupId, this.#acceptEnded);
-    else if (result >= 0) this.#arm();
+    if (this.#isEnding) {
+      if (this.#acceptEnded !== null) callIn(this.#closingGroupId, this.#acceptEnded);
+    } else if (result >= 0) this.#arm();
     else this.#acceptFailed(result);
   }
 
