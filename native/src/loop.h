@@ -71,6 +71,8 @@ class Loop {
   double idle_ms_ = 0;
   bool dead_ = false;
   double turn_since_ms_ = 0;
+  // The turn of the next tick has begun: the thread has woken up for it.
+  bool turn_begun_ = false;
   // The end of the last turn, or when the thread was last left to libuv.
   double last_ms_ = 0;
   double outside_ms_ = 0;
