@@ -24,4 +24,4 @@ export { ShardCrashedError } from './shard-handle.js';
 export { formatSize, parseSize } from './size.js';
 export * from './smp/index.js';
 export * from './sync/index.js';
-export type { DrainReason } from './worker-protocol.js';
+export type { DrainReason, RejectedWhere } from './worker-protocol.js';

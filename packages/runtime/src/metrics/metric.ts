@@ -37,5 +37,6 @@ export interface MetricOptions {
 
 /** Something that has metrics of its own: a `Registry` of prom-client. */
 export interface MetricSource {
+  /** The metrics as they are now, each a {@link MetricFamily}. */
   getMetricsAsJSON(): Promise<readonly unknown[]> | readonly unknown[];
 }

@@ -158,6 +158,17 @@ export class Metrics {
     this.#metrics.set(name, { help, type, reads: [read] });
   }
 
+  /** Throws when the state contradicts itself. For tests. */
+  invariants(): void {
+    let reads = this.#sources.length;
+    for (const metric of this.#metrics.values()) reads += metric.reads.length;
+    if (reads === Math.min(this.#count, MAX_METRICS)) return;
+    throw new SunstarError(
+      'SUNSTAR_BROKEN_INVARIANT',
+      `${reads} metrics are read, but ${this.#count} registered.`,
+    );
+  }
+
   #checkRoom(): void {
     if (this.#count++ < MAX_METRICS) return;
     throw new SunstarError(

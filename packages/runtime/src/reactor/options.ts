@@ -30,7 +30,11 @@ export interface ReactorStats {
 
 /** Told of every operation; what it does counts against each of them. */
 export interface OperationObserver {
-  /** @param nowMs - When the tick began that queued it. */
+  /**
+   * An operation was queued.
+   *
+   * @param nowMs - When the tick began that queued it.
+   */
   submitted(operationId: number, opcode: number, nowMs: number): void;
   /** The last completion of the operation. */
   completed(operationId: number, nowMs: number): void;

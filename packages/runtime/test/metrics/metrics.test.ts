@@ -30,6 +30,7 @@ describe('Metrics', () => {
     const metrics = metricsOf(3);
     const get = metrics.latency({ name: 'command_seconds', help: 'Commands.', labels: { command: 'get' } });
     metrics.latency({ name: 'command_seconds', help: 'Commands.', labels: { command: 'set' } });
+    metrics.invariants();
     get.record(1.5);
     get.record(1000);
     const text = await prometheusText([await metrics.collect()]);
@@ -78,5 +79,6 @@ describe('Metrics', () => {
     expect(() => {
       for (let i = 0; i < 5000; i++) add(`metric_${i}`)();
     }).toThrow(expect.objectContaining({ code: 'SUNSTAR_TOO_MANY_METRICS' }));
+    metrics.invariants();
   });
 });

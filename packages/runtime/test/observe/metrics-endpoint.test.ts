@@ -65,6 +65,8 @@ describe('/metrics', () => {
       expect(body).toContain(`sunstar_reactor_operation_seconds_count{operation="read",shard="${shard}"} 0`);
     }
     expect(body).toMatch(/^process_resident_memory_bytes \d+$/m);
+    const report = await runtime?.report();
+    for (const shard of [0, 1]) expect(report).toMatch(new RegExp(`│ +${shard} │ +[\\d.]+ % │`));
   });
 
   it('answers many at once, and nothing else', async () => {
