@@ -76,6 +76,8 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   /** What positions and sizes of writes, and everything in the `…Aligned` calls, are multiples of. */
   readonly offsetAlignmentBytes: number;
   readonly pageBytes: number;
+  /** Names the device that the file is on. */
+  readonly device: string;
   readonly #shard: ShardContext;
   readonly #operations: FileOperations;
   readonly #range: RangeTarget;
@@ -89,6 +91,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     // What the page cache answers says nothing about the device.
     this.#queue = opened.isDirect ? shard.io.queueOf(opened.device) : null;
     this.path = path;
+    this.device = String(opened.device);
     this.fd = opened.fd;
     this.isDirect = opened.isDirect;
     this.memoryAlignmentBytes = opened.memoryAlignmentBytes;

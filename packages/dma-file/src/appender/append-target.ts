@@ -28,6 +28,8 @@ export interface AppendTarget {
   readonly pageBytes: number;
   /** Names the file in errors. */
   readonly path: string;
+  /** Names the device, for what is learnt about it; by default all files are thought to be on one. */
+  readonly device?: string;
   /** How many shards share the disk. */
   readonly shardCount: number;
 

@@ -62,7 +62,7 @@ export class FlushRounds implements FlushSubject {
   #round: (typeof ROUND)[keyof typeof ROUND] = ROUND.idle;
   /** The write of this round is durable by itself. */
   #isDurableWrite = false;
-  readonly #choice: SyncChoice = new SyncChoice();
+  readonly #choice: SyncChoice;
   /** The round is a single extent, and tells how long that takes. */
   #isMeasured = false;
   #startedMs = 0;
@@ -93,6 +93,7 @@ export class FlushRounds implements FlushSubject {
     this.#queue = queue;
     this.#buffer = buffer;
     this.#listener = listener;
+    this.#choice = SyncChoice.of(target);
     this.#flushed = position;
     this.#wanted = position;
     this.#roundEnd = position;

@@ -18,8 +18,9 @@ it('uses what is faster, and what needs less CPU time when there is no differenc
   expect(durableOf(choice, 1000, 0.15, 0.15)).toBeGreaterThan(950);
   // The machine gets busy: found out at the next try.
   expect(durableOf(choice, 200, 2, 0.15)).toBeLessThan(150);
-  expect(durableOf(choice, 1000, 2, 0.15)).toBeLessThan(30);
-  durableOf(choice, 2000, 0.1, 0.3);
+  // A try takes 13 times as long: there are few.
+  expect(durableOf(choice, 1000, 2, 0.15)).toBeLessThan(5);
+  durableOf(choice, 8000, 0.1, 0.3);
   expect(durableOf(choice, 1000, 0.1, 0.3)).toBeGreaterThan(950);
 });
 
