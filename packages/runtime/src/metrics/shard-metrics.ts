@@ -63,46 +63,62 @@ function reactorMetrics(metrics: Metrics, reactor: Reactor): void {
   ]);
 }
 
+/** What several metrics of one collection read, computed for the first of them. */
+function once<T>(read: () => T): () => T {
+  let value: { readonly read: T } | undefined;
+  return () => {
+    if (value === undefined) {
+      value = { read: read() };
+      // A collection reads all metrics of a shard in one go.
+      queueMicrotask(() => {
+        value = undefined;
+      });
+    }
+    return value.read;
+  };
+}
+
 function memoryMetrics(metrics: Metrics, memory: ShardMemory): void {
+  const stats = once(() => memory.stats());
   const groups =
     (pick: (group: (typeof memory.groups)[number]['stats']) => number): ReadMetric =>
     () =>
       memory.groups.map(({ stats }) => ({ value: pick(stats), labels: { group: stats.name } }));
   register(metrics, [
-    ['gauge', 'sunstar_memory_total_bytes', 'Size of the arena.', () => memory.stats().totalBytes],
-    ['gauge', 'sunstar_memory_used_bytes', 'Bytes of live blocks.', () => memory.stats().usedBytes],
-    ['gauge', 'sunstar_memory_free_bytes', 'Bytes that can be given out.', () => memory.stats().freeBytes],
+    ['gauge', 'sunstar_memory_total_bytes', 'Size of the arena.', () => stats().totalBytes],
+    ['gauge', 'sunstar_memory_used_bytes', 'Bytes of live blocks.', () => stats().usedBytes],
+    ['gauge', 'sunstar_memory_free_bytes', 'Bytes that can be given out.', () => stats().freeBytes],
     [
       'gauge',
       'sunstar_memory_pooled_bytes',
       'The part of the free bytes that waits in pools.',
-      () => memory.stats().cachedBytes,
+      () => stats().cachedBytes,
     ],
     [
       'gauge',
       'sunstar_memory_largest_free_block_bytes',
       'The largest block that is free.',
-      () => memory.stats().largestFreeBlockBytes,
+      () => stats().largestFreeBlockBytes,
     ],
-    ['gauge', 'sunstar_memory_live_blocks', 'Live blocks.', () => memory.stats().liveBlocks],
-    ['counter', 'sunstar_memory_allocations_total', 'Allocations.', () => memory.stats().allocations],
+    ['gauge', 'sunstar_memory_live_blocks', 'Live blocks.', () => stats().liveBlocks],
+    ['counter', 'sunstar_memory_allocations_total', 'Allocations.', () => stats().allocations],
     [
       'counter',
       'sunstar_memory_failed_allocations_total',
       'Allocations that found no memory, or the limit of their group.',
-      () => memory.stats().failedAllocations,
+      () => stats().failedAllocations,
     ],
     [
       'counter',
       'sunstar_memory_reclaims_total',
       'Times that reclaimers were asked, by an allocation or in the background.',
-      () => memory.stats().reclaims + memory.stats().backgroundReclaims,
+      () => stats().reclaims + stats().backgroundReclaims,
     ],
     [
       'gauge',
       'sunstar_memory_lent_blocks',
       'Blocks of this shard that others hold.',
-      () => memory.stats().lentBlocks,
+      () => stats().lentBlocks,
     ],
     [
       'gauge',
