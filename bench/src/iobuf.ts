@@ -3,9 +3,9 @@ import { IOBuf } from '@sunstar/iobuf';
 import { createArena, ShardMemory } from '@sunstar/runtime';
 import { BufferList } from 'bl';
 import { Uint8ArrayList } from 'uint8arraylist';
-import type { Benchmark, BenchmarkCase, PreparedBenchmark } from './harness/benchmark.js';
-import { garbageBytesPerOperation } from './harness/garbage.js';
-import { nanosecondsPerOperation } from './harness/timing.js';
+import type { Benchmark, PreparedBenchmark } from './harness/benchmark.js';
+import { parser } from './iobuf/parser.js';
+import { type Body, caseOf, checkUsed, patternOf, use, type Work } from './iobuf/work.js';
 
 const ARENA_BYTES = 64 * 1024 * 1024;
 /** Chunks of a list, and their size: what a few reads of a busy socket bring. */
@@ -20,44 +20,6 @@ const SLICES = 64;
 /** Across a border of chunks, and inside of one. */
 const SLICE_STARTS: readonly number[] = [300, 980, 5100, 9000];
 const SLICE_BYTES = 100;
-/** A TCP segment. */
-const SEGMENT_BYTES = 1460;
-
-type Body = () => void;
-
-/** One kind of work, by everybody who can do it. A body does `operations` operations and leaves nothing behind. */
-interface Work {
-  readonly name: string;
-  readonly operations: number;
-  readonly ours: Body;
-  readonly peers: Readonly<Record<string, Body>>;
-}
-
-// The result of every operation is used: a loop without effects might be compiled away.
-let sink = 0;
-
-/** Stays a small integer: a larger number would be an object, and so garbage of the benchmark's own. */
-function use(value: number): void {
-  sink = (sink + value) & 0xffff;
-}
-
-function caseOf({ name, operations, ours, peers }: Work): BenchmarkCase {
-  const measure = (body: Body) => (): Promise<number[]> =>
-    Promise.resolve([nanosecondsPerOperation(operations, body), garbageBytesPerOperation(operations, body)]);
-  return {
-    metrics: [
-      { case: name, unit: 'ns/op', higherIsBetter: false },
-      { case: `${name}: garbage`, unit: 'B/op', higherIsBetter: false },
-    ],
-    ours: measure(ours),
-    peers: Object.entries(peers).map(([peer, body]) => ({ peer, measure: measure(body) })),
-  };
-}
-
-function patternOf(sizeBytes: number): Buffer {
-  return Buffer.from(Array.from({ length: sizeBytes }, (_, i) => (i * 31 + (i >> 8)) % 251));
-}
-
 /** The chunks, as each library likes them best. */
 interface Lists {
   readonly chunks: readonly Buffer[];
@@ -376,110 +338,6 @@ function copy({ iobuf, bl, uint8arraylist, dynamicBuffer, chunks }: Lists, memor
   };
 }
 
-/** Frames (a 32-bit length, then so many bytes) cut into TCP segments. */
-function segments(lengthOf: (i: number) => number): { frames: number; parts: Buffer[] } {
-  const frames: Buffer[] = [];
-  for (let i = 0; i < 256; i++) {
-    const length = lengthOf(i);
-    const frame = Buffer.alloc(4 + length, i & 0xff);
-    frame.writeUInt32BE(length);
-    frames.push(frame);
-  }
-  const stream = Buffer.concat(frames);
-  const parts: Buffer[] = [];
-  for (let at = 0; at < stream.length; at += SEGMENT_BYTES) {
-    parts.push(Buffer.from(stream.subarray(at, at + SEGMENT_BYTES)));
-  }
-  return { frames: frames.length, parts };
-}
-
-/** A protocol parser: take in a segment, then for each complete frame read its length, cut its body out, look at it. */
-function parser(kind: string, lengthOf: (i: number) => number, memory: ShardMemory): Work {
-  const { frames, parts } = segments(lengthOf);
-  // As a socket delivers them: to us as shard memory, to the others as Buffers.
-  const pieces = parts.map((part) => IOBuf.from(part, memory));
-  const input = new IOBuf(memory);
-  const body = new IOBuf(memory);
-  const cursor = input.cursor();
-  return {
-    name: `parser (append, read, slice, consume), ${kind}`,
-    operations: frames,
-    ours: () => {
-      for (let i = 0; i < parts.length; i++) {
-        input.link(pieces[i]);
-        cursor.reset();
-        while (cursor.remaining >= 4) {
-          const start = cursor.position;
-          const length = cursor.readU32BE();
-          if (cursor.remaining < length) {
-            cursor.seek(start);
-            break;
-          }
-          cursor.readIOBuf(length, body);
-          use(body.byteAt(0) + body.sizeBytes);
-        }
-        input.trimFront(cursor.position);
-      }
-    },
-    peers: {
-      bl: () => {
-        const list = new BufferList();
-        for (let i = 0; i < parts.length; i++) {
-          list.append(parts[i]);
-          while (list.length >= 4) {
-            const length = list.readUInt32BE(0);
-            if (list.length < 4 + length) break;
-            const frame = list.shallowSlice(4, 4 + length);
-            use((frame.get(0) ?? 0) + frame.length);
-            list.consume(4 + length);
-          }
-        }
-      },
-      uint8arraylist: () => {
-        const list = new Uint8ArrayList();
-        for (let i = 0; i < parts.length; i++) {
-          list.append(parts[i]);
-          while (list.length >= 4) {
-            const length = list.getUint32(0);
-            if (list.length < 4 + length) break;
-            const frame = list.sublist(4, 4 + length);
-            use(frame.get(0) + frame.length);
-            list.consume(4 + length);
-          }
-        }
-      },
-      'dynamic-buffer': () => {
-        const list = new DynamicBuffer();
-        for (let i = 0; i < parts.length; i++) {
-          list.append(parts[i]);
-          while (list.length >= 4) {
-            const length = list.readUInt32BE(0);
-            if (list.length < 4 + length) break;
-            const frame = list.subarray(4, 4 + length);
-            use(frame.get(0) + frame.length);
-            list.consume(4 + length);
-          }
-        }
-      },
-      'Buffer.concat': () => {
-        let pending: Buffer = Buffer.alloc(0);
-        for (let i = 0; i < parts.length; i++) {
-          pending = pending.length === 0 ? parts[i] : Buffer.concat([pending, parts[i]]);
-          let at = 0;
-          while (pending.length - at >= 4) {
-            const length = pending.readUInt32BE(at);
-            if (pending.length - at < 4 + length) break;
-            const frame = pending.subarray(at + 4, at + 4 + length);
-            use(frame[0] + frame.length);
-            at += 4 + length;
-          }
-          pending = pending.subarray(at);
-        }
-      },
-    },
-  };
-}
-
 const benchmark: Benchmark = {
   description: 'byte buffers: IOBuf against bl, uint8arraylist, dynamic-buffer and Buffer.concat',
   prepare(): Promise<PreparedBenchmark> {
@@ -501,7 +359,7 @@ const benchmark: Benchmark = {
         parser('mixed frames', (i) => (i % 8 === 7 ? 6000 : 20 + ((i * 67) % 181)), memory),
       ].map(caseOf),
       teardown(): Promise<void> {
-        if (Number.isNaN(sink)) throw new Error('an operation returned no number');
+        checkUsed();
         return Promise.resolve();
       },
     });
