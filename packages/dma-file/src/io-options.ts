@@ -24,6 +24,7 @@ export interface FileReadOptions extends FileIoOptions {
 
 /** What hands out memory for a read; blocks go back through the shard's memory. */
 export interface ReadMemory {
+  /** As `ShardMemory.allocateAligned`. */
   allocateAligned(sizeBytes: number, alignmentBytes: number): number;
 }
 

@@ -34,6 +34,7 @@ export interface ReadManyOptions extends FileReadOptions {
 
 /** What reads; a `DmaFile` is one. */
 export interface RangeReader {
+  /** As `DmaFile.read`. */
   read(position: number, length: number, options?: FileReadOptions): Promise<IOBuf>;
 }
 

@@ -223,6 +223,7 @@ export class ObjectCache implements AsyncDisposable {
     this.#group.close();
   }
 
+  /** As {@link close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -256,14 +257,14 @@ export class ObjectCache implements AsyncDisposable {
   async #loadInto(length: number, loader: Loader): Promise<IOBuf> {
     if (length > this.#options.limitBytes) {
       this.#counters.bypassed++;
-      return await loader(this.#memory);
+      return loader(this.#memory);
     }
     try {
       return await loader(this.#group);
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
       this.#counters.bypassed++;
-      return await loader(this.#memory);
+      return loader(this.#memory);
     }
   }
 

@@ -7,7 +7,9 @@ import { integerOption } from '../open-options.js';
 /** What the cache keeps objects of; a `DmaFile` is one. The object itself is the key. */
 export interface CacheFile {
   readonly path: string;
+  /** As `DmaFile.read`, into the memory that is given. */
   read(position: number, length: number, options: { memory: ReadMemory }): Promise<IOBuf>;
+  /** As `DmaFile.write`; only called for dirty objects. */
   write(position: number, data: IOBuf): Promise<unknown>;
 }
 

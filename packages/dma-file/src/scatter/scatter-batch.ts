@@ -37,7 +37,7 @@ const FAILED = 2;
  *
  * {@link done} speaks for the batch, {@link page} for a single page, for whoever needs it before the rest.
  */
-export class ScatterBatch implements RangeWriteObserver {
+export class ScatterBatch {
   readonly pageBytes: number;
   readonly pageCount: number;
   /**
@@ -95,7 +95,7 @@ export class ScatterBatch implements RangeWriteObserver {
       );
     }
     if (this.#states[index] === WRITTEN) return Promise.resolve();
-    if (this.#states[index] === FAILED) return Promise.reject(this.#errors.get(index));
+    if (this.#states[index] === FAILED) return Promise.reject(this.#errors.get(index) as Error);
     return this.#waiter(index).promise;
   }
 

@@ -30,7 +30,7 @@ export class ManualFile implements CacheFile {
       try {
         offset = memory.allocateAligned(Math.max(length, 1), 512);
       } catch (error) {
-        reject(error);
+        reject(error instanceof Error ? error : new Error(String(error)));
         return;
       }
       this.#park('read', position, length, (error) => {

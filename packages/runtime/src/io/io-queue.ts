@@ -24,6 +24,7 @@ export interface IoQueueParts {
   readonly device: string;
   readonly clock: IoClock;
   readonly timers: Timers;
+  /** The group of an id; for ids that the shard does not know, another one. */
   readonly groupOf: (groupId: number) => IoGroup;
   /** Runs `start` of a request in its group: what it submits belongs there. */
   readonly swapGroup: (groupId: number) => number;

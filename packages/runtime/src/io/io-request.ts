@@ -52,6 +52,7 @@ export class IoRequestList {
     return this.#size;
   }
 
+  /** Adds a request that is in no list as the last one. */
   push(request: IoRequest): void {
     const last = this.#last;
     request.ioList = this;

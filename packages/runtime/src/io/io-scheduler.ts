@@ -8,7 +8,9 @@ import type { IoQueueStats } from './stats.js';
 export interface IoSchedulerParts {
   readonly clock: IoClock;
   readonly timers: Timers;
+  /** The group of an id; for ids that the shard does not know, another one. */
   readonly groupOf: (groupId: number) => IoGroup;
+  /** Makes a group the current one; returns which was. */
   readonly swapGroup: (groupId: number) => number;
 }
 
