@@ -72,7 +72,7 @@ describe('a stalled shard', () => {
     const report = await stall(
       'for ever',
       0,
-      ({ kind, elapsedMs }) => kind === 'running' && elapsedMs > 100,
+      ({ frames, elapsedMs }) => frames.length > 0 && elapsedMs > 100,
       {
         stopTimeoutMs: 300,
       },
