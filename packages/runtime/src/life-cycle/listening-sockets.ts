@@ -65,6 +65,7 @@ export class ListeningSockets {
     return unclaimed;
   }
 
+  /** Throws when the state is inconsistent; for tests. */
   invariants(): void {
     for (const [fd, socket] of this.#open) {
       if (fd !== socket.fd || this.#inherited.has(socket)) {

@@ -112,8 +112,7 @@ export function offloadModule<M extends object>(
   defaults: OffloadOptions = {},
 ): OffloadModule<M> {
   return {
-    run: (name, args, options) =>
-      offload(module, name, args as readonly unknown[], { ...defaults, ...options }) as Promise<never>,
+    run: (name, args, options) => offload(module, name, args, { ...defaults, ...options }) as Promise<never>,
   };
 }
 

@@ -41,7 +41,7 @@ interface Choices {
   /** By number of CPUs. */
   readonly costs: readonly Cost[];
   /** The CPUs of the cheapest choice of so many. */
-  take(count: number): Cpu[];
+  readonly take: (count: number) => Cpu[];
 }
 
 const NOTHING: Choices = { costs: [[0, 0, 0]], take: () => [] };

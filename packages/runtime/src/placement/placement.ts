@@ -131,7 +131,8 @@ function checkLists(lists: CpuLists, set: readonly Cpu[], shardCount: number): v
   }
   const usable = new Set(set.map(({ cpu }) => cpu));
   for (const [shard, cpus] of (lists as CpuLists).entries()) {
-    if (Array.isArray(cpus) && cpus.length > 0 && cpus.every((cpu) => usable.has(cpu))) continue;
+    const isList = Array.isArray(cpus) && cpus.length > 0;
+    if (isList && (cpus as readonly number[]).every((cpu) => usable.has(cpu))) continue;
     throw invalid(
       `\`placement\` puts shard ${shard} on CPUs [${String(cpus)}]; it may use [${formatCpuList(usable)}].`,
     );
