@@ -1,11 +1,15 @@
 #include "stall.h"
 
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <mutex>
+#include <string_view>
 #include <vector>
 
 #include "exports.h"
@@ -18,7 +22,8 @@ constexpr int kMaxFrames = 32;
 constexpr size_t kMaxQueuedReports = 256;
 // A stall that goes on is reported again, with the stack of then, after so many times as long.
 constexpr int64_t kNextReportFactor = 8;
-// JavaScript that runs reaches a safepoint within microseconds: after this it is in native code.
+// JavaScript that runs reaches a safepoint within microseconds: after this it is in native code,
+// unless it has not been given a CPU.
 constexpr int64_t kSafepointNs = 10'000'000;
 
 struct Report {
@@ -40,6 +45,7 @@ struct Request {
   int32_t turn;
   int64_t began_ns;
   int64_t asked_ns;
+  int64_t asked_cpu_ns;
   double off_cpu_ms;
   int32_t group;
   std::atomic<int> state{kAsked};
@@ -99,6 +105,7 @@ void OnInterrupt(void* isolate, void* data) {
 Detector::Detector(napi_env env, const int32_t* control, int ring_fd)
     : env_(env), control_(control), ring_fd_(ring_fd), isolate_(stack::CurrentIsolate()) {
   has_cpu_clock_ = pthread_getcpuclockid(pthread_self(), &cpu_clock_) == 0;
+  status_path_ = "/proc/self/task/" + std::to_string(syscall(SYS_gettid)) + "/stat";
 }
 
 void Detector::Stop() { alive_->store(false); }
@@ -114,6 +121,21 @@ int64_t Detector::CpuNs() const {
   timespec used{};
   if (!has_cpu_clock_ || clock_gettime(cpu_clock_, &used) != 0) return -1;
   return used.tv_sec * int64_t{1'000'000'000} + used.tv_nsec;
+}
+
+// Whether the thread would run and reach a safepoint if only it were given a CPU.
+bool Detector::IsStarved() const {
+  if (!has_cpu_clock_ || CpuNs() - request_->asked_cpu_ns >= kSafepointNs / 2) return false;
+  const int fd = open(status_path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  char text[256];
+  const ssize_t length = read(fd, text, sizeof text);
+  close(fd);
+  if (length <= 0) return false;
+  // Number, name in parentheses (which may hold any character), state.
+  const std::string_view status(text, static_cast<size_t>(length));
+  const size_t end = status.rfind(')');
+  return end != std::string_view::npos && end + 2 < status.size() && status[end + 2] == 'R';
 }
 
 bool Detector::TakeToken(int64_t now_ns) {
@@ -134,7 +156,8 @@ void Detector::SameTurn(int32_t turn, int64_t began_ns, int64_t now_ns) {
     first_look_cpu_ns_ = CpuNs();
     next_report_ns_ = began_ns + threshold_ns_;
   }
-  if (request_ != nullptr && now_ns - request_->asked_ns >= kSafepointNs) {
+  if (request_ != nullptr && now_ns - request_->asked_ns >= kSafepointNs &&
+      request_->state.load() == Request::kAsked && !IsStarved()) {
     int asked = Request::kAsked;
     if (request_->state.compare_exchange_strong(asked, Request::kOverdue)) {
       const double elapsed_ms = Ms(now_ns - began_ns_);
@@ -160,6 +183,7 @@ void Detector::Ask(int32_t turn, int64_t now_ns) {
   request_->turn = turn;
   request_->began_ns = began_ns_;
   request_->asked_ns = now_ns;
+  request_->asked_cpu_ns = cpu_ns;
   request_->off_cpu_ms = Ms(off_cpu_ns);
   request_->group = control_[kControlGroup];
   request_->alive = alive_;

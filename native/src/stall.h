@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 namespace sunstar::stall {
 
@@ -31,6 +32,7 @@ class Detector {
 
  private:
   int64_t CpuNs() const;
+  bool IsStarved() const;
   void Begin(int32_t turn, int64_t now_ns);
   bool TakeToken(int64_t now_ns);
   void Ask(int32_t turn, int64_t now_ns);
@@ -41,6 +43,7 @@ class Detector {
   void* isolate_;
   clockid_t cpu_clock_{};
   bool has_cpu_clock_;
+  std::string status_path_;
 
   int64_t threshold_ns_ = 0;
   int32_t reports_per_minute_ = 0;
