@@ -119,14 +119,9 @@ function send(
 ): void {
   const words = encoder.end(kind, count, callId, target);
   // Stopped: a getter of a value has closed the mesh.
-  try {
-    if (!link.stopped) encoder.sending(link.peer);
-  } catch (error) {
-    encoder.abort();
-    throw error;
-  }
+  if (encoder.moves) sendMoving(encoder, link);
   if (!link.stopped && link.send(encoder.image, words, encoder.block, hurry)) {
-    encoder.handOver(link.loans, link.peer);
+    if (encoder.moves) encoder.handOver(link.loans, link.peer);
     return;
   }
   encoder.abort();
@@ -134,6 +129,16 @@ function send(
     link.stopped ? 'SUNSTAR_SHARD_STOPPED' : 'SUNSTAR_SMP_OVERLOADED',
     `A message to shard ${link.peerId} was not sent: the shard has stopped, or too much waits for it.`,
   );
+}
+
+/** Says to values that move that they are about to. */
+function sendMoving(encoder: Encoder, link: Link): void {
+  try {
+    if (!link.stopped) encoder.sending(link.peer);
+  } catch (error) {
+    encoder.abort();
+    throw error;
+  }
 }
 
 /** Opens messages: in the slot, or in the arena of the peer that sent them. */

@@ -23,6 +23,8 @@ export class Route {
 
   /** Whether the peer has the method, as far as is known. */
   find(): boolean {
+    // One that was started again has another link: the old one stays stopped.
+    if (!this.link.stopped && this.target >= 0) return true;
     const link = this.#mesh.link(this.#shardId);
     if (link === this.link && this.target >= 0) return true;
     const target = this.#mesh.target(this.#shardId, this.#service.name, this.#name);

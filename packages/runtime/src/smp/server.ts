@@ -24,7 +24,7 @@ import {
 } from './message.js';
 import type { MessageReader, MessageWriter } from './message-io.js';
 import type { OwnLoad } from './own-load.js';
-import { ServedCall, swapCall } from './served-call.js';
+import { type CallContext, ServedCall, swapCall } from './served-call.js';
 import { isStream, StreamSource } from './stream-source.js';
 
 /** How many answers are kept to be used again. */
@@ -83,16 +83,53 @@ export class Server implements Begin {
     const reader = this.#reader;
     const { slots } = reader;
     const head = slots[slot];
-    const callId = slots[slot + 1];
     const word = slots[slot + 2];
     const target = withoutGroup(word);
     const service = this.#serviceOf(target);
     const groupId = service.groupId < 0 ? groupOf(word) : service.groupId;
-    const other = groupId === DEFAULT_GROUP_ID ? -1 : otherGroup(groupId);
+    this.#served++;
+    if ((head & OPTIONS) !== 0 || groupId !== DEFAULT_GROUP_ID) {
+      this.#serveWithOptions(link, slot, kind, groupId);
+      return;
+    }
+    const callId = slots[slot + 1];
     const outerMoved = this.#moved;
     const outerCall = swapCall(link.plainCall);
     const beganMs = this.#load.begin();
-    this.#served++;
+    this.#moved = undefined;
+    let result: unknown;
+    try {
+      const decoder = reader.open(link, slot);
+      result = invoke(callable(service), service.methods[methodOf(target)], decoder, head >>> 16, this);
+    } catch (error) {
+      if (reader.reading) reader.discard(link, slot);
+      reader.done(link, slot);
+      this.#finish(link, kind, callId, target, true, error, this.#endBegin(outerMoved, outerCall), beganMs);
+      return;
+    }
+    reader.done(link, slot);
+    const moved = this.#endBegin(outerMoved, outerCall);
+    if (typeof result === 'object' || moved !== undefined) {
+      this.#returned(link, kind, callId, target, false, result, moved, beganMs);
+      return;
+    }
+    // The most frequent case: nothing that moves, waits or streams.
+    if (beganMs >= 0) this.#load.ended(service.id, beganMs);
+    if (kind === CALL) this.#reply(link, callId, target, result);
+  }
+
+  /** Runs the call in a slot that has limits, or belongs to a scheduling group. */
+  #serveWithOptions(link: Link, slot: number, kind: number, groupId: number): void {
+    const reader = this.#reader;
+    const { slots } = reader;
+    const head = slots[slot];
+    const callId = slots[slot + 1];
+    const target = withoutGroup(slots[slot + 2]);
+    const service = this.#serviceOf(target);
+    const other = otherGroup(groupId);
+    const outerMoved = this.#moved;
+    const outerCall = swapCall(link.plainCall);
+    const beganMs = this.#load.begin();
     this.#moved = undefined;
     let result: unknown;
     let failed = false;
@@ -117,10 +154,19 @@ export class Server implements Begin {
       result = error;
     }
     reader.done(link, slot);
+    const moved = this.#endBegin(outerMoved, outerCall);
+    if (result !== LATER) this.#returned(link, kind, callId, target, failed, result, moved, beganMs);
+  }
+
+  /** A method has returned: the call before goes on. @returns What belongs to the call that it ran for. */
+  #endBegin(
+    outerMoved: readonly Moved[] | undefined,
+    outerCall: CallContext | undefined,
+  ): readonly Moved[] | undefined {
     swapCall(outerCall);
     const moved = this.#moved;
     this.#moved = outerMoved;
-    if (result !== LATER) this.#returned(link, kind, callId, target, failed, result, moved, beganMs);
+    return moved;
   }
 
   /** Runs a call in the group that it belongs to. For {@link GroupedCall}. */

@@ -276,7 +276,7 @@ describe('Options of calls', () => {
         }
         await checkClean(all);
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 });

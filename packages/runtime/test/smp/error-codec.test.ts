@@ -136,7 +136,7 @@ describe('errors', () => {
         const error = build(value);
         check(copyOf(error), error);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 

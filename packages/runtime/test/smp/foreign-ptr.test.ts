@@ -185,7 +185,7 @@ describe('A foreign pointer', () => {
         await checkClean(all);
         expect(accounts.every(({ ended }) => ended === 1)).toBe(true);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 });

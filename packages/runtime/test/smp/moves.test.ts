@@ -96,7 +96,7 @@ describe('Values that move', () => {
         expect(counts.packed - counts.released).toBe(lost);
         if (lost === 0) all.check();
       }),
-      { numRuns: 50 },
+      { numRuns: 25 },
     );
   });
 
@@ -125,7 +125,7 @@ describe('Values that move', () => {
         if (late) expect(counts.received).toBe(0);
         all.check();
       }),
-      { numRuns: 50 },
+      { numRuns: 25 },
     );
   });
 

@@ -179,7 +179,7 @@ describe('ServiceGroup', () => {
           expect(all.wheel.size).toBe(0);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 });

@@ -388,7 +388,7 @@ describe('A stream of another shard', () => {
           if (crash === 'none') await checkClean(all);
         },
       ),
-      { numRuns: 100 },
+      { numRuns: 40 },
     );
   });
 });

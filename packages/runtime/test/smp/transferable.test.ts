@@ -153,7 +153,7 @@ describe('Buffers that are told to move', () => {
         expect(seen).toEqual(expected);
         all.check();
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 });

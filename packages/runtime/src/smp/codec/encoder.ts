@@ -83,6 +83,11 @@ export class Encoder {
     return this.#block;
   }
 
+  /** Whether anything in the message moves. */
+  get moves(): boolean {
+    return this.#loans.length !== 0;
+  }
+
   /** Everything is ready to be sent. @throws What a value that moves has against it. */
   sending(borrower: Borrower): void {
     for (let index = 0; index < this.#loans.length; index++) this.#loans[index].parcel.sending?.(borrower);
