@@ -184,6 +184,8 @@ export interface Native {
   ) => number;
   /** A TCP socket to connect with. */
   readonly tcpSocket: (family: 4 | 6) => number;
+  /** A UDP socket on a numeric address; with `reusePort` others may bind the same port. */
+  readonly udpBind: (host: string, port: number, reusePort: boolean, ipv6Only: boolean) => number;
   /** A listening Unix stream socket at a path, or with a leading zero byte an abstract name. */
   readonly unixListen: (path: string, backlog: number) => number;
   /** A Unix stream socket to connect with. */

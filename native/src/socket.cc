@@ -117,6 +117,26 @@ Napi::Value TcpSocket(const Napi::CallbackInfo& info) {
   return Number(info.Env(), fd < 0 ? -errno : fd);
 }
 
+// udpBind(host, port, reusePort, ipv6Only): a descriptor or an error number
+Napi::Value UdpBind(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Address address;
+  if (!Parse(info[0].As<Napi::String>(), ToInt(info[1]), &address)) return Number(env, -EINVAL);
+  const int fd = socket(address.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return Number(env, -errno);
+  const int on = 1;
+  const int only = info[3].As<Napi::Boolean>().Value() ? 1 : 0;
+  if ((info[2].As<Napi::Boolean>().Value() && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
+      (address.storage.ss_family == AF_INET6 &&
+       setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0) ||
+      bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0) {
+    const int error = -errno;
+    close(fd);
+    return Number(env, error);
+  }
+  return Number(env, fd);
+}
+
 // unixListen(path, backlog): a listening descriptor or an error number
 Napi::Value UnixListen(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -209,6 +229,7 @@ Napi::Value SetLinger(const Napi::CallbackInfo& info) {
 void ExportSocket(Napi::Env env, Napi::Object exports) {
   exports["tcpListen"] = Napi::Function::New<TcpListen>(env, "tcpListen");
   exports["tcpSocket"] = Napi::Function::New<TcpSocket>(env, "tcpSocket");
+  exports["udpBind"] = Napi::Function::New<UdpBind>(env, "udpBind");
   exports["unixListen"] = Napi::Function::New<UnixListen>(env, "unixListen");
   exports["unixSocket"] = Napi::Function::New<UnixSocket>(env, "unixSocket");
   exports["encodePath"] = Napi::Function::New<EncodePath>(env, "encodePath");
