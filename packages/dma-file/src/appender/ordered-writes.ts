@@ -28,7 +28,7 @@ export class OrderedWrites {
       try {
         return Promise.resolve(this.#appender.append(data));
       } catch (error) {
-        return Promise.reject(error);
+        return Promise.reject(error as Error);
       }
     }
     if (this.#waiting >= WAITING_MAX) {

@@ -182,7 +182,7 @@ export class Log implements AsyncDisposable {
       }
       if (this.#waiting >= this.#options.maxWaiting) throw logFullError(this.#options.maxWaiting);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error as Error);
     }
     return this.#inOrder(async () => {
       if (this.#mustRoll(sizeBytes)) await this.#roll();

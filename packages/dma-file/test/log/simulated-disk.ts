@@ -281,7 +281,7 @@ export class SimulatedDisk implements SegmentStorage {
         try {
           resolve(work());
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       });
     });
