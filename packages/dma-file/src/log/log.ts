@@ -170,20 +170,16 @@ export class Log implements AsyncDisposable {
    * @param records - How many records it has, 1 to 2^31 − 1.
    * @returns Sequence number of its first record.
    */
-  append(payload: Uint8Array | IOBuf, records = 1): Promise<number> {
+  async append(payload: Uint8Array | IOBuf, records = 1): Promise<number> {
+    const { maxBatchBytes, maxWaiting } = this.#options;
     const sizeBytes = payload instanceof Uint8Array ? payload.length : payload.sizeBytes;
-    try {
-      if (this.#closing !== null) throw logClosedError();
-      integerOption('records', records, 1, 2 ** 31 - 1);
-      if (sizeBytes > this.#options.maxBatchBytes)
-        throw batchTooLargeError(sizeBytes, this.#options.maxBatchBytes);
-      if (this.#waiting === 0 && this.#active.appender.hasRoom && !this.#mustRoll(sizeBytes)) {
-        return Promise.resolve(this.#append(payload, sizeBytes, records));
-      }
-      if (this.#waiting >= this.#options.maxWaiting) throw logFullError(this.#options.maxWaiting);
-    } catch (error) {
-      return Promise.reject(error as Error);
+    if (this.#closing !== null) throw logClosedError();
+    integerOption('records', records, 1, 2 ** 31 - 1);
+    if (sizeBytes > maxBatchBytes) throw batchTooLargeError(sizeBytes, maxBatchBytes);
+    if (this.#waiting === 0 && this.#active.appender.hasRoom && !this.#mustRoll(sizeBytes)) {
+      return this.#append(payload, sizeBytes, records);
     }
+    if (this.#waiting >= maxWaiting) throw logFullError(maxWaiting);
     return this.#inOrder(async () => {
       if (this.#mustRoll(sizeBytes)) await this.#roll();
       while (!this.#active.appender.hasRoom) await this.#active.appender.waitForRoom();

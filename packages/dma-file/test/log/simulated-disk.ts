@@ -281,7 +281,7 @@ export class SimulatedDisk implements SegmentStorage {
         try {
           resolve(work());
         } catch (error) {
-          reject(error);
+          reject(error instanceof Error ? error : new Error(String(error)));
         }
       });
     });
