@@ -1,13 +1,18 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import {
+  attach,
+  ConditionVariable,
   Gate,
   Mutex,
   maxConcurrentForEach,
   parallelForEach,
   Queue,
   Semaphore,
+  SharedPromise,
   Timer,
   threadTimers,
   whenAllSucceed,
+  yieldNow,
 } from '@sunstar/runtime';
 import { Mutex as AsyncMutex, Semaphore as AsyncSemaphore } from 'async-mutex';
 import pLimit from 'p-limit';
@@ -55,6 +60,59 @@ const nothing = (): void => undefined;
 const suspended = async (): Promise<void> => {
   await RESOLVED;
 };
+
+function promiseCases(): BenchmarkCase[] {
+  const shared = new SharedPromise<void>();
+  shared.resolve();
+  const condition = new ConditionVariable();
+  const mutex = new Mutex();
+  const asyncMutex = new AsyncMutex();
+  const fail = async (): Promise<void> => {
+    await RESOLVED;
+    throw new Error('why');
+  };
+  let resume: () => void = nothing;
+  const capture = (resolve: () => void): void => {
+    resume = resolve;
+  };
+  const together = (wait: () => Promise<unknown>) => async (): Promise<void> => {
+    for (let i = 0; i < OPERATIONS; i += ITEMS) await Promise.all(Array.from({ length: ITEMS }, wait));
+  };
+  return [
+    futuresCase('await of a shared result that is there', () => times(() => shared.wait()), {
+      'resolved promise': () => times(() => RESOLVED),
+    }),
+    futuresCase(
+      'a wait that another task ends',
+      async () => {
+        for (let i = 0; i < OPERATIONS; i++) {
+          const wait = condition.wait();
+          condition.signal();
+          await wait;
+        }
+      },
+      {
+        'new Promise': async () => {
+          for (let i = 0; i < OPERATIONS; i++) {
+            const wait = new Promise<void>(capture);
+            resume();
+            await wait;
+          }
+        },
+      },
+    ),
+    futuresCase('yield', () => times(yieldNow), {
+      'setImmediate of node:timers/promises': () => times(() => immediate()),
+    }),
+    futuresCase(`yield, ${ITEMS} at the same time`, together(yieldNow), {
+      'setImmediate of node:timers/promises': together(() => immediate()),
+    }),
+    futuresCase('throw and catch through a mutex', () => times(() => mutex.run(fail).catch(nothing)), {
+      'async function alone': () => times(() => fail().catch(nothing)),
+      'async-mutex': () => times(() => asyncMutex.runExclusive(fail).catch(nothing)),
+    }),
+  ];
+}
 
 function semaphoreCases(): BenchmarkCase[] {
   const semaphore = new Semaphore(CONTENDED);
@@ -278,6 +336,9 @@ function loopCases(): BenchmarkCase[] {
       },
       ITEMS,
     ),
+    futuresCase('whenAllSucceed of 2 yields', () => times(() => whenAllSucceed(yieldNow(), yieldNow())), {
+      'Promise.all of 2 setImmediate': () => times(() => Promise.all([immediate(), immediate()])),
+    }),
     futuresCase(
       'whenAllSucceed of 2 that are suspended',
       () => times(() => whenAllSucceed(suspended(), suspended())),
@@ -291,10 +352,18 @@ function loopCases(): BenchmarkCase[] {
 
 const benchmark: Benchmark = {
   description:
-    'gates, semaphores, queues, timers and loops, against promises, p-limit, async-mutex and p-queue',
+    'waits, yields, gates, semaphores, queues, timers and loops, against promises, p-limit, async-mutex and p-queue',
   prepare(): Promise<PreparedBenchmark> {
+    // With a reactor, as on a shard: turns are its ticks.
+    attach();
     return Promise.resolve({
-      cases: [...semaphoreCases(), ...gateAndQueueCases(), ...timerCases(), ...loopCases()],
+      cases: [
+        ...promiseCases(),
+        ...semaphoreCases(),
+        ...gateAndQueueCases(),
+        ...timerCases(),
+        ...loopCases(),
+      ],
     });
   },
 };

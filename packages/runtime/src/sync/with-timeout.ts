@@ -43,7 +43,7 @@ export function withTimeout<T>(
     };
     settle().then(
       (value) => callIn(groupId, () => resolve(value)),
-      (error: unknown) => callIn(groupId, () => reject(error)),
+      (error: Error) => callIn(groupId, () => reject(error)),
     );
   });
 }

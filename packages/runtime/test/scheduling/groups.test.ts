@@ -200,7 +200,7 @@ describe('groups', () => {
     const caught: unknown[] = [];
     const listeners = process.listeners('uncaughtException');
     process.removeAllListeners('uncaughtException');
-    process.on('uncaughtException', (error) => caught.push((error as Error).message));
+    process.on('uncaughtException', (error) => caught.push(error.message));
     await service.run(async () => {
       const failing = {
         complete() {

@@ -122,7 +122,7 @@ describe('Scheduler', () => {
             check(group, 'before');
             if (kind === 'operation') await loop.operation(loop.nowMs() + 0.1 * depth);
             else if (kind === 'yield') await loop.yield();
-            else if (kind === 'resolved') await null;
+            else if (kind === 'resolved') await Promise.resolve();
             else {
               const other = groups[(group.id + 1 + depth) % groups.length];
               await other.run(async () => {
@@ -166,11 +166,11 @@ describe('Scheduler', () => {
     void busy.run(async () => {
       for (let i = 0; i < 3_000; i++) {
         void loop.operation(loop.nowMs() + 1).then(async () => {
-          await null;
+          await Promise.resolve();
           loop.spend(0.02);
         });
       }
-      await null;
+      await Promise.resolve();
     });
     for (let i = 1; i <= 40; i++) {
       loop.at(i, () => {
@@ -192,7 +192,7 @@ describe('Scheduler', () => {
     void first.run(async () => {
       order.push('first');
       loop.scheduler.defer(note('deferred at once'));
-      await null;
+      await Promise.resolve();
       loop.scheduler.defer({
         complete() {
           order.push('deferred later');
