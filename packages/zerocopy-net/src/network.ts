@@ -28,8 +28,6 @@ import type { ZeroCopyOptions } from './zero-copy/options.js';
 import { ShardZeroCopy } from './zero-copy/shard-zero-copy.js';
 import type { ZeroCopyStats } from './zero-copy/stats.js';
 
-/** The group of provided buffers that receives of this package take from. */
-const RECEIVE_BUFFER_GROUP = 1;
 /** Bulk input costs a sixth less processor time than with 4 KiB; small messages cost the same. */
 const DEFAULT_RECEIVE_BUFFER_BYTES = 16_384;
 const DEFAULT_RECEIVE_BUFFER_COUNT = 1024;
@@ -41,6 +39,7 @@ export interface NetworkShard {
     | 'submit'
     | 'cancel'
     | 'defer'
+    | 'allocateBufferGroup'
     | 'close'
     | 'closeAndWait'
     | 'ref'
@@ -145,7 +144,7 @@ export class Network {
         scheduleWaiters: () => shard.reactor.defer(serveWaiters),
       },
       {
-        groupId: RECEIVE_BUFFER_GROUP,
+        groupId: shard.reactor.allocateBufferGroup(),
         bufferBytes,
         bufferCount: powerOfTwo(
           'receiveBufferCount',

@@ -38,6 +38,9 @@ const MAX_WAITING = 262_144;
 const MIN_TASK_QUOTA_US = 50;
 const MAX_TASK_QUOTA_US = 100_000;
 
+/** The kernel's numbers for groups of provided buffers have 16 bits. */
+const MAX_BUFFER_GROUPS = 65_536;
+
 const IGNORE_RESULT: Completion = { complete() {} };
 
 /**
@@ -82,6 +85,7 @@ export class Reactor implements Disposable {
   #polled = false;
   #submitted = 0;
   #wakeUps = 0;
+  #bufferGroups = 0;
   #keepAlive = 0;
   #referenced = false;
   #ticking = false;
@@ -272,6 +276,17 @@ export class Reactor implements Disposable {
   /** See {@link Ring.watch}: words through which other threads give this one work. */
   watch(words: Int32Array, pairs: Int32Array, sleeping: number): void {
     this.ring.watch(words, pairs, sleeping);
+  }
+
+  /** A number for a group of provided buffers that nobody else of this ring has; never given twice. */
+  allocateBufferGroup(): number {
+    if (this.#bufferGroups === MAX_BUFFER_GROUPS) {
+      throw new SunstarError(
+        'SUNSTAR_TOO_MANY_BUFFER_GROUPS',
+        `All ${MAX_BUFFER_GROUPS} numbers for groups of provided buffers of this shard are taken. Keep groups for longer.`,
+      );
+    }
+    return this.#bufferGroups++;
   }
 
   /** Makes the tick run again before this thread sleeps. */

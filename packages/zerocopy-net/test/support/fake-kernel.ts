@@ -75,6 +75,7 @@ export class FakeKernel {
           const operation = this.operations.get(id);
           if (operation !== undefined) operation.cancelled = true;
         },
+        allocateBufferGroup: () => 7,
         close: (fd) => void this.#close(fd),
         closeAndWait: (fd) => this.#close(fd),
         ring: {
