@@ -14,7 +14,7 @@ export interface GivingUp {
   /** What the signal of the other side is aborted with. */
   readonly reason: unknown;
   /** Made when the promise is rejected: see {@link rejectWith}. */
-  error(): unknown;
+  readonly error: () => unknown;
 }
 
 /** What may end a call before its answer: its time, and a signal. The timer is the call's time. */

@@ -176,7 +176,8 @@ export class StreamSink implements Holder {
       } catch (refusal) {
         this.#leaving = undefined;
         this.#finish();
-        reject(refusal as Error);
+        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- whatever a getter of it threw
+        reject(refusal);
       }
     });
   }
