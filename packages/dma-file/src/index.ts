@@ -26,7 +26,7 @@ export { Log, type LogStats } from './log/log.js';
 export type { LogOptions } from './log/log-options.js';
 export type { LogBatch } from './log/log-reader.js';
 export { SegmentRecycler, type SegmentRecyclerOptions, type TakenSegment } from './log/segment-recycler.js';
-export { DirectoryStorage, type SegmentStorage } from './log/segment-storage.js';
+export { DirectoryStorage, type SegmentStorage, type StorageLock } from './log/segment-storage.js';
 export { type Loader, ObjectCache, type Pin } from './object-cache/object-cache.js';
 export type { CacheFile, ObjectCacheOptions } from './object-cache/options.js';
 export type { ObjectCacheStats } from './object-cache/stats.js';

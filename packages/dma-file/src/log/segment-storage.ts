@@ -4,10 +4,16 @@ import { DmaFile } from '../dma-file.js';
 import { logLockedError } from '../errors.js';
 import { readDirectory, rename, syncDirectory, unlink } from '../file-system.js';
 
+/** A log's hold on its directory. */
+export interface StorageLock {
+  /** Gives the directory to other logs. */
+  close(): Promise<void>;
+}
+
 /** Where the segments of a log are; the tests have one that forgets what was not synced. */
 export interface SegmentStorage {
   /** Keeps others out until what it gives is closed; SUNSTAR_LOG_LOCKED when somebody else is in. */
-  lock(): Promise<{ close(): Promise<void> }>;
+  lock(): Promise<StorageLock>;
   /** The names of all files. */
   list(): Promise<string[]>;
   /** Opens a file for reading and writing. @param create - It does not exist yet, or is emptied. */
@@ -29,7 +35,7 @@ export class DirectoryStorage implements SegmentStorage {
   }
 
   /** Locks the directory against other logs, in this process and others, by a file in it named `lock`. */
-  async lock(): Promise<{ close(): Promise<void> }> {
+  async lock(): Promise<StorageLock> {
     const file = await DmaFile.open(join(this.path, 'lock'), { flags: 'a+' });
     if (file.tryLock()) return file;
     await file.close();

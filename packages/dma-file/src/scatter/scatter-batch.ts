@@ -95,7 +95,10 @@ export class ScatterBatch {
       );
     }
     if (this.#states[index] === WRITTEN) return Promise.resolve();
-    if (this.#states[index] === FAILED) return Promise.reject(this.#errors.get(index) as Error);
+    if (this.#states[index] === FAILED) {
+      const error = this.#errors.get(index);
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    }
     return this.#waiter(index).promise;
   }
 

@@ -5,6 +5,7 @@ import { currentGroupId, DEFAULT_GROUP_ID } from './current-group.js';
 export const MAX_GROUPS = 255;
 /** Range of shares. */
 export const MIN_SHARES = 1;
+/** The most shares that a group may have. */
 export const MAX_SHARES = 1000;
 /** Shares of a group that asks for none. */
 export const DEFAULT_SHARES = 100;

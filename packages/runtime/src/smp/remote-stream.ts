@@ -36,10 +36,12 @@ export class RemoteStream<T> implements AsyncIterableIterator<T>, AsyncDisposabl
     return this.#settled(await this.#sink.throw(error));
   }
 
+  /** It is its own iterator. */
   [Symbol.asyncIterator](): this {
     return this;
   }
 
+  /** Ends the stream early, as leaving a loop over it does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return();
   }
@@ -49,6 +51,7 @@ export class RemoteStream<T> implements AsyncIterableIterator<T>, AsyncDisposabl
     return this.#sink.buffered;
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     this.#sink.invariants();
   }

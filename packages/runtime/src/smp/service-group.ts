@@ -122,6 +122,7 @@ export class ServiceGroup {
     lane.starting = false;
   }
 
+  /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
     for (const lane of this.#lanes) {
       let count = 0;

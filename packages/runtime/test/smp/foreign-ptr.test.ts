@@ -84,7 +84,7 @@ describe('A foreign pointer', () => {
     ).rejects.toEqual(code('NO_SUCH_METHOD'));
     const history = (await all.until(pointer.on().history()))[Symbol.asyncIterator]();
     expect(await all.until(history.next())).toEqual({ done: false, value: 7 });
-    await all.until(history.return?.() ?? Promise.resolve());
+    await all.until(Promise.resolve(history.return?.()));
     expect(() => pointer.get()).toThrow(code('FOREIGN_SHARD'));
     expect(account.ended).toBe(0);
     const { wakeUps } = all.meshes[0].stats;

@@ -139,7 +139,8 @@ describe('ServiceGroup', () => {
               const mustFail = outstanding === maxOutstanding && waiting === maxWaiting;
               const controller = new AbortController();
               const options = { serviceGroup, signal: controller.signal, timeoutMs: 1 + which };
-              const call = { controller, outcome: local.on(1, options).work(calls.length), over: false };
+              const outcome: Promise<unknown> = local.on(1, options).work(calls.length);
+              const call = { controller, outcome, over: false };
               call.outcome = call.outcome.then(
                 (value) => {
                   call.over = true;

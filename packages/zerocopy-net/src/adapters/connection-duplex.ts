@@ -21,7 +21,8 @@ export interface DuplexOptions {
   readonly highWaterMark?: number;
 }
 
-type Callback = (error?: Error | null) => void;
+/** How a stream is told that something is done. */
+export type Callback = (error?: Error | null) => void;
 
 /** Output of at least this size is not copied: the kernel reads it where it lies, and the callback waits for that. */
 const WRAP_BYTES = 32_768;
@@ -181,27 +182,32 @@ export class ConnectionDuplex extends Duplex implements Receiver {
 
   // ---- from the stream
 
+  /** @internal Called by the stream. */
   override _read(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#connection.resumeReading();
   }
 
+  /** @internal Called by the stream. */
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void {
     this.#send(chunk, encoding, callback);
   }
 
+  /** @internal Called by the stream. */
   override _writev(chunks: { chunk: Buffer | string; encoding: BufferEncoding }[], callback: Callback): void {
     const last = chunks.length - 1;
     for (let i = 0; i < last; i++) this.#append(chunks[i].chunk, chunks[i].encoding);
     this.#send(chunks[last].chunk, chunks[last].encoding, callback);
   }
 
+  /** @internal Called by the stream. */
   override _final(callback: Callback): void {
     this.#connection.end();
     callback();
   }
 
+  /** @internal Called by the stream. */
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#timer.limitMs = 0;
     // What was written before still leaves, as from the kernel's buffers of a net.Socket: node:http destroys a

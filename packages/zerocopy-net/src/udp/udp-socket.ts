@@ -189,6 +189,7 @@ export class UdpSocket implements Completion, BufferWaiter, DatagramSendOwner, A
     return this.#closed;
   }
 
+  /** Closes it. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -214,6 +215,7 @@ export class UdpSocket implements Completion, BufferWaiter, DatagramSendOwner, A
     });
   }
 
+  /** @internal The kernel is done with a datagram. */
   sendEnded(send: DatagramSend, result: number): void {
     this.#inFlight--;
     if (result >= 0) {
