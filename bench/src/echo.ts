@@ -1,12 +1,11 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { allowedCpus } from '@sunstar/runtime';
 import type { LoadResult } from './echo/load.js';
 import { EchoServer } from './echo/server-process.js';
 import type { Benchmark, BenchmarkCase } from './harness/benchmark.js';
+import { bun } from './harness/bun.js';
 
 const FIRST_PORT = 16_400;
 const WARM_UP_MS = 400;
@@ -18,17 +17,6 @@ const FLOOR_US = 0.001;
 
 function file(name: string): string {
   return fileURLToPath(new URL(`./echo/${name}.js`, import.meta.url));
-}
-
-/** Bun's program, where its package could be installed. */
-function findBun(): string | null {
-  try {
-    const require = createRequire(import.meta.url);
-    const program = require.resolve('@oven/bun-linux-x64/bin/bun');
-    return existsSync(program) ? program : null;
-  } catch {
-    return null;
-  }
 }
 
 /** Loads a server from one CPU; the figures of {@link echoCase}. */
@@ -95,9 +83,7 @@ const benchmark: Benchmark = {
     };
     await start('sunstar', [process.execPath, file('server-sunstar')]);
     await start('node:net', [process.execPath, file('server-node')]);
-    const bun = findBun();
-    if (bun !== null) await start('Bun.listen', [bun, file('server-bun')]);
-    else process.stderr.write('echo: Bun is not installed; it is left out\n');
+    await start('Bun.listen', [await bun(), file('server-bun')]);
     return {
       cases: CONNECTIONS.flatMap((connections) =>
         PIPELINES.map((pipeline) => echoCase(servers, clientCpu, connections, pipeline)),
