@@ -56,7 +56,9 @@ describe('A call with a timeout', () => {
   it('rejects when its time is over, aborts the other side, and drops the late answer', async () => {
     const { all, local, worker } = await start();
     async function ask(): Promise<unknown> {
-      return local.on(1, { timeoutMs: 50 }).work();
+      // Awaited here, or the caller would not be in the stack.
+      const result = await local.on(1, { timeoutMs: 50 }).work();
+      return result;
     }
     const answer = ask();
     const outcome = expect(answer).rejects.toEqual(code('CALL_TIMEOUT'));
