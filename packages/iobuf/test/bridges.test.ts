@@ -20,7 +20,7 @@ import {
   transform,
   updateWith,
 } from '../src/index.js';
-import { debugMemory, expectCode, pattern, slowRuns } from './support.js';
+import { debugMemory, expectCode, pattern, runs } from './support.js';
 
 const memory = debugMemory();
 
@@ -50,7 +50,7 @@ describe('streams bring and take the same bytes', () => {
         using collected = await collect(Readable.from(pieces), { memory, wrap });
         expect(collected.equals(bytes)).toBe(true);
       }),
-      { numRuns: slowRuns(60) },
+      { numRuns: runs(60) },
     );
   });
 
@@ -71,7 +71,7 @@ describe('streams bring and take the same bytes', () => {
         }
         expect(Buffer.concat(read).equals(bytes)).toBe(true);
       }),
-      { numRuns: slowRuns(40) },
+      { numRuns: runs(40) },
     );
   });
 
@@ -133,7 +133,7 @@ describe('zlib', () => {
         using unpacked = await transform(packed, createGunzip());
         expect(unpacked.equals(buffer)).toBe(true);
       }),
-      { numRuns: slowRuns(25) },
+      { numRuns: runs(25) },
     );
   });
 
@@ -167,7 +167,7 @@ describe('crypto', () => {
         using plain = applyCipher(createDecipheriv('aes-256-cbc', key, iv), secret);
         expect(plain.equals(bytes)).toBe(true);
       }),
-      { numRuns: slowRuns(50) },
+      { numRuns: runs(50) },
     );
     using short = IOBuf.from(pattern(7), memory);
     expect(() => applyCipher(createDecipheriv('aes-256-cbc', key, iv), short)).toThrow();
@@ -228,7 +228,7 @@ describe('text', () => {
           expect(cursor.position).toBe(0);
         }
       }),
-      { numRuns: slowRuns(100) },
+      { numRuns: runs(100) },
     );
     using buffer = IOBuf.from(pattern(9), memory);
     expect(buffer.toString('hex')).toBe(Buffer.from(pattern(9)).toString('hex'));

@@ -3,7 +3,7 @@ import { createGzip } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Cursor, IOBuf, transform } from '../src/index.js';
-import { debugMemory, runs, slowRuns } from './support.js';
+import { debugMemory, runs } from './support.js';
 
 const require = createRequire(import.meta.url);
 const memory = debugMemory();
@@ -211,7 +211,7 @@ describe('Kafka record batches', () => {
         using received = cut(expected, at);
         expect(decodeWithIOBuf(received)).toEqual(batch);
       }),
-      { numRuns: slowRuns(50) },
+      { numRuns: runs(50) },
     );
     expect(memory.stats().liveBlocks).toBe(0);
   });
@@ -225,7 +225,7 @@ describe('Kafka record batches', () => {
           batch.records.map(({ key, value }) => [key, value]),
         );
       }),
-      { numRuns: slowRuns(25) },
+      { numRuns: runs(25) },
     );
   });
 });

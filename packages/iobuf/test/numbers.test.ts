@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { IOBuf } from '../src/index.js';
-import { debugMemory, expectCode, slowRuns } from './support.js';
+import { debugMemory, expectCode, runs } from './support.js';
 
 const memory = debugMemory();
 const U64 = 2n ** 64n - 1n;
@@ -149,7 +149,7 @@ describe.each(kinds)('$name', (kind) => {
             expectCode(() => methods(cursor)[`read${suffix}`](), 'SUNSTAR_UNDERRUN');
           }
         }),
-        { numRuns: slowRuns(60) },
+        { numRuns: runs(60) },
       );
     },
   );

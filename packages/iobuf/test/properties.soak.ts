@@ -1,4 +1,4 @@
-// The properties of the tests, 3,000 or 500 times each: see support.ts.
+// The properties of the tests, 10,000 times each: see support.ts.
 import './bad-input.test.js';
 import './checksums.test.js';
 import './cursor.test.js';

@@ -2,7 +2,7 @@ import { createArena, createControlBlock, Mesh, ShardMemory } from '@sunstar/run
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { IOBuf } from '../src/index.js';
-import { expectCode, MIB, pattern, slowRuns } from './support.js';
+import { expectCode, MIB, pattern, runs } from './support.js';
 
 class Echo {
   kept: IOBuf[] = [];
@@ -143,7 +143,7 @@ describe('a buffer that is sent to another shard', () => {
           expectAllHome();
         },
       ),
-      { numRuns: slowRuns(100) },
+      { numRuns: runs(100) },
     );
   });
 
