@@ -44,7 +44,7 @@ const MAX_WAKE_MS = 100;
 /**
  * The requests of one shard for one device, in front of the ring. While a single group uses the device they go
  * straight through. When several do, the device gets only as much as it finishes within the latency goal, and what
- * is next is decided by shares and caps, see {@link FairTree} and {@link DepthController}.
+ * is next is decided by shares and caps, see `FairTree` and `DepthController`.
  *
  * Work conserving: nothing waits while the device has room, except for a cap.
  */

@@ -182,7 +182,7 @@ export class ConnectionDuplex extends Duplex implements Receiver {
 
   // ---- from the stream
 
-  /** @internal Called by the stream. */
+  /** Called by the stream when it wants more. */
   override _read(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
