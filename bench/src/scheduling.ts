@@ -1,13 +1,11 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import { attach, maybeYield, needPreempt, yieldNow } from '@sunstar/runtime';
 import type { Benchmark, BenchmarkCase, Measurement, PreparedBenchmark } from './harness/benchmark.js';
-import { median } from './harness/statistics.js';
-import { nanosecondsPerOperationAsync } from './harness/timing.js';
+import { nanosecondsInTurns, nanosecondsPerOperationAsync } from './harness/timing.js';
 import { Groups, Immediates, type Scheduling, underLoad } from './scheduling/load.js';
 
 /** Of a preemption point, in one loop: far less than a quota. */
 const CALLS = 10_000;
-const LOOPS = 100;
 const SHARES = [100, 300] as const;
 /** What cannot be told from nothing. */
 const FLOOR_PERCENT = 0.01;
@@ -63,18 +61,6 @@ function waitCase(groups: Scheduling, oneGroup: Scheduling): BenchmarkCase {
   };
 }
 
-/** Nanoseconds of a call, in the median of many short loops: a long one would use up the quota. */
-async function nanosecondsInTurns(body: () => void): Promise<number> {
-  const samples: number[] = [];
-  for (let i = 0; i < LOOPS; i++) {
-    await immediate();
-    const startedAt = process.hrtime.bigint();
-    body();
-    samples.push(Number(process.hrtime.bigint() - startedAt) / CALLS);
-  }
-  return median(samples);
-}
-
 function costCase(
   name: string,
   body: () => void,
@@ -82,10 +68,10 @@ function costCase(
 ): BenchmarkCase {
   return {
     metrics: [{ case: name, unit: 'ns/op', higherIsBetter: false }],
-    ours: () => nanosecondsInTurns(body),
+    ours: () => nanosecondsInTurns(CALLS, body),
     peers: Object.entries(theirs).map(([peer, their]) => ({
       peer,
-      measure: () => nanosecondsInTurns(their),
+      measure: () => nanosecondsInTurns(CALLS, their),
     })),
   };
 }

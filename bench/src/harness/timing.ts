@@ -1,3 +1,6 @@
+import { setImmediate as immediate } from 'node:timers/promises';
+import { median } from './statistics.js';
+
 const DURATION_MS = 200;
 
 /**
@@ -37,4 +40,23 @@ export async function nanosecondsPerOperationAsync(
     elapsedMs = performance.now() - startedAt;
   } while (elapsedMs < durationMs);
   return (elapsedMs * 1e6) / (calls * operations);
+}
+
+const TURNS = 100;
+
+/**
+ * Nanoseconds of an operation that is asked for in short turns of the event loop: the median of many, of which each is
+ * far shorter than a task quota.
+ *
+ * @param operations - How many operations one call of `body` does.
+ */
+export async function nanosecondsInTurns(operations: number, body: () => void): Promise<number> {
+  const samples: number[] = [];
+  for (let i = 0; i < TURNS; i++) {
+    await immediate();
+    const startedAt = process.hrtime.bigint();
+    body();
+    samples.push(Number(process.hrtime.bigint() - startedAt) / operations);
+  }
+  return median(samples);
 }

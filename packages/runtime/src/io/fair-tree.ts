@@ -83,13 +83,18 @@ export class FairTree {
     }
   }
 
-  /** Takes out the request whose turn it is; null when all that wait are held back by their bandwidth, or none does. */
-  next(nowMs: number): IoRequest | null {
+  /**
+   * Takes out the request whose turn it is; null when all that wait are held back by their bandwidth, or none does.
+   *
+   * @param onlyIdle - Null also when its class has something in flight.
+   */
+  next(nowMs: number, onlyIdle = false): IoRequest | null {
     this.#earliestMs = Number.POSITIVE_INFINITY;
     while (this.root.waitingBelow > 0) {
       const found = this.#pick(nowMs);
       const request = found?.waiting.first;
       if (found === null || request === null || request === undefined) return null;
+      if (onlyIdle && found.inFlight > 0) return null;
       if (!this.#throttleBy(found, request.sizeBytes, nowMs)) {
         this.remove(found, request);
         this.#charge(found, request);

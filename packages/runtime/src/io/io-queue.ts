@@ -38,13 +38,16 @@ const INITIAL_REQUESTS = 8;
 /** With this many in flight only one request in {@link TIMED_EVERY} is timed. */
 const TIMED_ALL_BELOW = 8;
 const TIMED_EVERY = 4;
+/** What began when more than so many times the limit was in flight began before there was a limit. */
+const OVER_LIMIT = 2;
 /** A change of a group's cap is noticed after this time at the latest. */
 const MAX_WAKE_MS = 100;
 
 /**
  * The requests of one shard for one device, in front of the ring. While a single group uses the device they go
  * straight through. When several do, the device gets only as much as it finishes within the latency goal, and what
- * is next is decided by shares and caps, see `FairTree` and `DepthController`.
+ * is next is decided by shares and caps, see `FairTree` and `DepthController`. A group that has nothing in flight does
+ * not wait for that limit when it is next: it is not the one that fills the device.
  *
  * Work conserving: nothing waits while the device has room, except for a cap.
  */
@@ -132,7 +135,7 @@ export class IoQueue {
     this.#tree.add(of, request);
     of.queuedTotal++;
     // With room, what waits is held back by a cap, and this may be the one that is not.
-    if (this.#hasRoom()) this.#pump(this.#look());
+    if (of.inFlight === 0 || this.#hasRoom()) this.#pump(this.#look());
     return true;
   }
 
@@ -244,7 +247,11 @@ export class IoQueue {
 
   /** The last request may go over the limit, so that one larger than it has its turn, too. */
   #hasRoom(): boolean {
-    return this.#inFlightCost < this.#limit() && this.#inFlight.size < this.#options.maxInFlight;
+    return this.#inFlightCost < this.#limit() && this.#hasPlace();
+  }
+
+  #hasPlace(): boolean {
+    return this.#inFlight.size < this.#options.maxInFlight;
   }
 
   #noteActivity(of: IoClass, nowMs: number): void {
@@ -278,8 +285,8 @@ export class IoQueue {
     this.#isPumping = true;
     const before = this.#parts.swapGroup(0);
     try {
-      while (this.#hasRoom()) {
-        const request = this.#tree.next(nowMs);
+      while (this.#hasPlace()) {
+        const request = this.#tree.next(nowMs, !this.#hasRoom());
         if (request === null) break;
         const of = request.ioClass as IoClass;
         of.queuedTotalMs += Math.max(0, nowMs - request.queuedMs);
@@ -308,11 +315,13 @@ export class IoQueue {
     this.#lastMeasuredMs = nowMs;
     this.#latency.record(request.isWrite, request.sizeBytes, latencyMs, nowMs);
     this.#meanLatencyMs += (latencyMs - this.#meanLatencyMs) / 16;
-    // What started behind more than the limit allows says nothing about the limit.
-    if (this.#isContended() && request.behindCost <= this.#depth.limit) {
-      const isIdle = Math.max(request.behindCost, withCost - request.ioCost) <= this.#referenceCost();
-      this.#depth.sample(latencyMs, request.ioCost, isIdle, wasLimited, nowMs);
+    if (Math.max(request.behindCost, withCost - request.ioCost) <= this.#referenceCost()) {
+      this.#depth.sampleIdle(latencyMs, request.ioCost, nowMs);
     }
+    // What started behind more than the limit allows says nothing about the limit.
+    if (!this.#isContended() || request.behindCost > OVER_LIMIT * this.#depth.limit) return;
+    const together = (request.ioClass as IoClass).inFlight + 1;
+    this.#depth.sample(latencyMs, request.ioCost, together, wasLimited);
   }
 
   /** The wait for a turn: by Little's law the device finishes what it has in flight in one latency. */

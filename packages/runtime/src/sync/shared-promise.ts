@@ -36,6 +36,19 @@ export class SharedPromise<T> {
     this.#waiters.rejectAll(error);
   }
 
+  /**
+   * The result that is there, without waiting and without a promise. Look at {@link isSettled} first.
+   *
+   * @throws Its error when it was rejected; SunstarError `SUNSTAR_SYNC_MISUSE` when it is not settled yet.
+   */
+  get(): T {
+    if (this.#state === 'resolved') return this.#outcome as T;
+    if (this.#state === 'rejected') throw this.#outcome;
+    throw misuse(
+      'get() of a shared promise that is not settled yet. Await wait(), or look at isSettled first.',
+    );
+  }
+
   /** @returns Rejects with its error, `SUNSTAR_TIMEOUT`, `SUNSTAR_ABORTED` or `SUNSTAR_TOO_MANY_WAITERS`. */
   wait(options?: WaitOptions): Promise<T> {
     if (this.#state === 'pending' || options?.signal?.aborted === true) {

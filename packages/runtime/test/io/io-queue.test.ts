@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { group, SimulatedDevice, type TestGroup, TestRequest } from './simulated-device.ts';
+import { group, randomNumbers, SimulatedDevice, type TestGroup, TestRequest } from './simulated-device.ts';
 
 const KIB = 1024;
 /** About 3 GB/s. */
@@ -215,6 +215,79 @@ describe('IoQueue: the learned depth', () => {
     };
     expect(latencyBeside(true)).toBeLessThan(1.5);
     expect(latencyBeside(false)).toBeGreaterThan(5);
+  });
+});
+
+/** A reader of small requests, one at a time, beside a writer that would fill the device; from one time to another. */
+function readerBesideWriter(
+  device: SimulatedDevice,
+  fromMs: number,
+  toMs: number,
+): { readonly p99Ms: number; readonly writtenBytes: number; readonly waitedMs: number } {
+  device.load(1, 256, 128 * KIB, true);
+  device.load(0, 1, 4 * KIB);
+  device.runUntil(toMs);
+  const reads = device.log.filter((one) => !one.isWrite && one.startedAtMs > fromMs && one.doneAtMs < toMs);
+  const latencies = reads.map((one) => one.doneAtMs - one.submittedAtMs).sort((a, b) => a - b);
+  return {
+    p99Ms: latencies[Math.floor(latencies.length * 0.99)],
+    writtenBytes: device.bytesOf(1, fromMs, toMs),
+    waitedMs: Math.max(...reads.map((one) => one.startedAtMs - one.submittedAtMs)),
+  };
+}
+
+describe('IoQueue: the tail', () => {
+  it('holds the 99th percentile of the reader to the goal, and gives the writer what that leaves', () => {
+    const random = randomNumbers();
+    // Some requests take several times as long as others: the mean would keep to the goal long before the tail does.
+    const stallMs = (): number => (random() < 0.1 ? 0.15 * random() : 0);
+    const device = new SimulatedDevice([group(0), group(1)], { ...FAST, stallMs });
+    const { p99Ms, writtenBytes } = readerBesideWriter(device, 1000, 4000);
+    expect(p99Ms).toBeGreaterThan(0.75 * 0.7);
+    expect(p99Ms).toBeLessThan(0.75 * 1.15);
+    expect(writtenBytes / 3000).toBeGreaterThan(FAST.bytesPerMs * 0.6);
+  });
+
+  it('does not hold the writer back for misses of the device itself', () => {
+    const random = randomNumbers();
+    // Stands still now and then, whatever it has to do.
+    const stallMs = (): number => (random() < 0.02 ? 2 : 0);
+    const device = new SimulatedDevice([group(0), group(1)], { ...FAST, baseMs: 0.2, stallMs });
+    const stop = device.load(0, 1, 4 * KIB);
+    device.runUntil(1000);
+    stop();
+    readerBesideWriter(device, 2000, 3000);
+    const depths = Array.from({ length: 100 }, (_, i) => {
+      device.runUntil(3000 + 20 * i);
+      return device.queue.stats.depthLimitBytes;
+    });
+    // With two requests at a time it would be idle for a third of the time that it does not stand still.
+    expect(depths.sort((a, b) => a - b)[50]).toBeGreaterThan(3 * 148 * KIB);
+  });
+
+  it("does not hold back slow writes that are in nobody's way", () => {
+    // Writes take long, but are in nobody's way.
+    const device = new SimulatedDevice([group(0), group(1)], { ...FAST, bytesPerMs: 3e7, writeBaseMs: 2 });
+    const { p99Ms, writtenBytes } = readerBesideWriter(device, 1000, 2000);
+    expect(p99Ms).toBeLessThan(0.75 * 1.15);
+    // With as few in flight as keep to the goal it would be one in 2 ms.
+    expect(writtenBytes / 1000).toBeGreaterThan(60 * 128 * KIB);
+  });
+
+  it('lets a reader that has nothing in flight go first, past a limit that others fill', () => {
+    const device = new SimulatedDevice([group(0), group(1)], FAST);
+    expect(readerBesideWriter(device, 200, 1000).waitedMs).toBe(0);
+    device.queue.invariants();
+  });
+
+  it('keeps to the shares on a device that takes one request at a time', () => {
+    const groups = [group(0, 100), group(1, 300)];
+    const device = new SimulatedDevice(groups, { bytesPerMs: 1e5, baseMs: 0.01 }, { latencyGoalMs: 0.05 });
+    device.load(0, 32, 128 * KIB, true);
+    device.load(1, 32, 128 * KIB, true);
+    device.runUntil(4000);
+    expect(part(device, groups, 500, 4000)[1]).toBeCloseTo(0.75, 1);
+    expect(device.inFlight.length).toBeLessThan(5);
   });
 });
 

@@ -41,6 +41,19 @@ export interface Speed {
   bytesPerMs: number;
   /** What each request takes besides its turn. */
   baseMs: number;
+  /** What a write takes on top of that; others do not wait for it. @default 0 */
+  writeBaseMs?: number;
+  /** For how long the device stands still before it serves the next request. @default it never does */
+  stallMs?: () => number;
+}
+
+/** Numbers from 0 to below 1, the same ones in every run. */
+export function randomNumbers(seed = 1): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
 }
 
 /**
@@ -99,9 +112,12 @@ export class SimulatedDevice {
   started(request: TestRequest): void {
     request.startedAtMs = this.nowMs;
     const cost = ioCost(this.#options.costs, request.isWrite, request.sizeBytes);
-    this.#busyUntilMs = Math.max(this.#busyUntilMs, this.nowMs) + cost / this.speed.bytesPerMs;
-    request.doneAtMs = this.#busyUntilMs + this.speed.baseMs;
-    this.inFlight.push(request);
+    const { bytesPerMs, baseMs, writeBaseMs = 0, stallMs } = this.speed;
+    this.#busyUntilMs = Math.max(this.#busyUntilMs, this.nowMs) + cost / bytesPerMs + (stallMs?.() ?? 0);
+    request.doneAtMs = this.#busyUntilMs + baseMs + (request.isWrite ? writeBaseMs : 0);
+    // In the order in which they end.
+    const later = this.inFlight.findIndex((one) => one.doneAtMs > request.doneAtMs);
+    this.inFlight.splice(later < 0 ? this.inFlight.length : later, 0, request);
     this.log.push(request);
   }
 

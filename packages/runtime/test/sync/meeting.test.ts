@@ -230,6 +230,20 @@ describe.each([
   });
 });
 
+describe('SharedPromise.get', () => {
+  test('gives what wait() gives, once it is settled', async () => {
+    const resolved = new SharedPromise<number>();
+    expect(() => resolved.get()).toThrow(expect.objectContaining({ code: 'SUNSTAR_SYNC_MISUSE' }));
+    const waiting = resolved.wait();
+    resolved.resolve(7);
+    expect([resolved.get(), await waiting, await resolved.wait()]).toEqual([7, 7, 7]);
+    const rejected = new SharedPromise<number>();
+    const why = new Error('why');
+    rejected.reject(why);
+    expect(() => rejected.get()).toThrow(why);
+  });
+});
+
 describe('ConditionVariable.waitUntil', () => {
   test('asks again after each wake-up, within one timeout', async () => {
     const timers = new TimerWheel();
