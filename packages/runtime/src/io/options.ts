@@ -4,9 +4,9 @@ import { DEFAULT_IO_COSTS, type IoCosts } from './io-cost.js';
 /** How a shard uses its disks. Every option may be changed while it runs, see {@link IoScheduler.configure}. */
 export interface IoSchedulerOptions {
   /**
-   * What requests of up to 128 KiB should take on a device that several scheduling groups use at the same time, in
-   * milliseconds, 0.05 to 10,000: as much is given to the device at a time as keeps to it. A device that is slower
-   * by itself is given what makes it take twice its own time.
+   * What 99 of 100 requests of up to 128 KiB should keep to on a device that several scheduling groups use at the same
+   * time, in milliseconds, 0.05 to 10,000: as much is given to the device at a time as allows that. A device that is
+   * slower by itself is given what makes it take twice its own time.
    *
    * @default 0.75
    */
