@@ -109,3 +109,29 @@ export function nothingToRetain(): SunstarError {
 export function invalidOption(name: string, value: unknown, range: string): SunstarError {
   return new SunstarError('SUNSTAR_INVALID_OPTION', `${name} must be ${range}; it is ${String(value)}.`);
 }
+
+/** One side had ended, and the other did nothing for too long. */
+export function halfOpenTimeout(halfOpenTimeoutMs: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_HALF_OPEN_TIMEOUT',
+    `One side of the connection had ended, and nothing was received or sent for ${halfOpenTimeoutMs} ms. ` +
+      'Raise halfOpenTimeoutMs for peers that go on later, or close() instead of end().',
+  );
+}
+
+/** A listener that all shards share was asked for twice. */
+export function alreadyListening(address: string): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_ALREADY_LISTENING',
+    `This shard takes part in a listener on ${address} already. Close it first, or listen on another port.`,
+  );
+}
+
+/** Nobody accepts for a listener that all shards share. */
+export function noAcceptor(address: string, shardId: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_NO_ACCEPTOR',
+    `Shard ${shardId}, which accepts the connections, does not listen on ${address}. ` +
+      'Call listen() with the same options on every shard.',
+  );
+}

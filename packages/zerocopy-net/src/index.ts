@@ -3,6 +3,7 @@ export { ConnectionDuplex, type DuplexOptions } from './adapters/connection-dupl
 export { serveWith } from './adapters/serve-with.js';
 export { toDuplex } from './adapters/to-duplex.js';
 export { toWebStreams, type WebStreams } from './adapters/to-web-streams.js';
+export type { Balance } from './balance/options.js';
 export { type ConnectOptions, connect } from './connect.js';
 export { Connection } from './connection.js';
 export { type ConnectionHandler, type ListenOptions, listen } from './listen.js';

@@ -1,4 +1,7 @@
-import { currentShard } from '@sunstar/runtime';
+import { currentShard, type ShardContext } from '@sunstar/runtime';
+import { AcceptSocket, type AcceptSocketOptions } from './accept-socket.js';
+import { listenBalanced } from './balance/listen-balanced.js';
+import { type Balance, balanceOption } from './balance/options.js';
 import type { Connection } from './connection.js';
 import { invalidOption } from './errors.js';
 import { Listener, type ListenerConfiguration } from './listener.js';
@@ -20,10 +23,17 @@ export interface ListenOptions extends ConnectionOptions {
   /** With an IPv6 host: refuse IPv4 peers. @defaultValue false */
   readonly ipv6Only?: boolean;
   /**
-   * Share the port with the other shards (SO_REUSEPORT): the kernel spreads new connections over all that
-   * listen. @defaultValue true when the runtime has several shards
+   * Share the port with others that listen on it (SO_REUSEPORT): the kernel spreads new connections over all of
+   * them. @defaultValue true when each shard of several listens by itself, or a successor may take over
    */
   readonly reusePort?: boolean;
+  /**
+   * Which shard serves a new connection. All shards must call `listen` with the same options, and in the same order when
+   * the kernel chooses the ports. @defaultValue 'reuseport'
+   */
+  readonly balance?: Balance;
+  /** Which shard accepts for all, unless `balance` is `'reuseport'`. @defaultValue 0 */
+  readonly acceptor?: number;
   /** Connections that may wait in the kernel to be accepted. @defaultValue 511; 1 to 65535 */
   readonly backlog?: number;
   /**
@@ -59,11 +69,12 @@ export interface ListenOptions extends ConnectionOptions {
 export type ConnectionHandler = (connection: Connection) => void | Promise<void>;
 
 /**
- * Accepts TCP or Unix connections on the current shard; with several shards each one listens on the same port.
+ * Accepts TCP or Unix connections on the current shard; with several shards each one listens on the same port, or one
+ * accepts for all (see {@link ListenOptions.balance}).
  * Stops with the shard.
  *
  * @throws SunstarError SUNSTAR_EADDRINUSE, SUNSTAR_EACCES, SUNSTAR_EADDRNOTAVAIL, SUNSTAR_INVALID_OPTION,
- * SUNSTAR_NOT_ATTACHED
+ * SUNSTAR_NOT_ATTACHED, SUNSTAR_ALREADY_LISTENING, SUNSTAR_NO_ACCEPTOR, SUNSTAR_SERVICE_TIMEOUT
  */
 export async function listen(options: ListenOptions, handler: ConnectionHandler): Promise<Listener> {
   const shard = currentShard();
@@ -80,40 +91,85 @@ export async function listen(options: ListenOptions, handler: ConnectionHandler)
     3_600_000,
   );
   const serve = options.proxyProtocol === true ? behindProxy(handler, proxyHeaderTimeoutMs) : handler;
-  const { listeners } = shard;
+  const balance = balanceOption(options.balance);
+  if (balance === 'client-address' && (path !== undefined || options.proxyProtocol === true))
+    throw invalidOption(
+      'balance',
+      balance,
+      'another one with a path or a PROXY protocol header: those hide the client',
+    );
+  const { listeners, count } = shard;
   const unixPath = path === undefined ? null : socketPath(path);
-  const configuration: Omit<ListenerConfiguration, 'inheritedFd'> = {
+  const limits = connectionLimits(options, options.firstByteTimeoutMs);
+  const isShared = balance !== 'reuseport' && count > 1;
+  const socket: Omit<AcceptSocketOptions, 'inheritedFd'> = {
     path: unixPath,
     host: options.host ?? '127.0.0.1',
     port: integerOption('port', options.port, 0, 0, 65_535),
     ipv6Only: options.ipv6Only ?? false,
-    reusePort: options.reusePort ?? (shard.count > 1 || listeners.areHandedOver),
+    reusePort: options.reusePort ?? ((count > 1 && !isShared) || listeners.areHandedOver),
     backlog: integerOption('backlog', options.backlog, 511, 1, 65_535),
-    maxConnections: integerOption('maxConnections', options.maxConnections, 10_000, 1, 1_000_000),
-    onRefused: options.onRefused ?? null,
-    limits: connectionLimits(options, options.firstByteTimeoutMs),
+    limits,
     beforeClose: (fd) => listeners.withdraw(fd),
   };
-  const address = unixPath === null ? configuration.host : `unix:${unixPath}`;
-  const open = (inheritedFd: number | null): Listener => {
-    const listener = new Listener(currentNetwork(), { ...configuration, inheritedFd }, serve);
-    const port = unixPath === null ? listener.port : 0;
-    listeners.offer({ fd: listener.descriptor, host: address, port });
-    // All shards stop accepting, and finish what has begun, before any of them stops a service.
-    if (!shard.stopping) {
-      shard.onDrain(async (signal, reason) => {
-        if (reason === 'handOver') await listener.finish(signal);
-        await listener.close();
-      });
+  const configuration: ListenerConfiguration = {
+    maxConnections: integerOption('maxConnections', options.maxConnections, 10_000, 1, 1_000_000),
+    onRefused: options.onRefused ?? null,
+    limits,
+  };
+  const acceptor = integerOption('acceptor', options.acceptor, 0, 0, count - 1);
+  const address = unixPath === null ? socket.host : `unix:${unixPath}`;
+  const onOpen = ({ fd, port }: AcceptSocket): void =>
+    listeners.offer({ fd, host: address, port: unixPath === null ? port : 0 });
+  const network = currentNetwork();
+  // The process before may have had more shards: connections wait in each of its sockets.
+  const inherited = listeners.claim(address, socket.port);
+  if (isShared) {
+    const listener = await listenBalanced({
+      shard,
+      network,
+      balance,
+      acceptor,
+      address,
+      configuration,
+      handler: serve,
+      socket,
+      inherited,
+      onOpen,
+    });
+    try {
+      endWithShard(shard, listener);
+    } catch (error) {
+      // The shard was stopped meanwhile.
+      await listener.close({ deadlineMs: 0 });
+      throw error;
     }
-    shard.onStop(() => listener.close());
+    return listener;
+  }
+  const open = (inheritedFd: number | null): Listener => {
+    const listener = new Listener(network, configuration, serve, (made) => {
+      const accepting = new AcceptSocket(network, { ...socket, inheritedFd }, (fd) => made.accept(fd));
+      onOpen(accepting);
+      return accepting;
+    });
+    endWithShard(shard, listener);
     return listener;
   };
-  // The process before may have had more shards: connections wait in each of its sockets.
-  const [first, ...others] = listeners.claim(address, configuration.port);
+  const [first, ...others] = inherited;
   const listener = open(first ?? null);
   for (const fd of others) listener.addCompanion(open(fd));
   return listener;
+}
+
+function endWithShard(shard: ShardContext, listener: Listener): void {
+  // All shards stop accepting, and finish what has begun, before any of them stops a service.
+  if (!shard.stopping) {
+    shard.onDrain(async (signal, reason) => {
+      if (reason === 'handOver') await listener.finish(signal);
+      await listener.close();
+    });
+  }
+  shard.onStop(() => listener.close());
 }
 
 /** The handler, called when the header has come. */

@@ -15,6 +15,12 @@ type Line = readonly [name: string, help: string, read: (stats: ConnectionStats)
 const COUNTERS: readonly Line[] = [
   ['sunstar_net_accepted_total', 'Connections accepted.', (stats) => stats.accepted],
   ['sunstar_net_refused_total', 'Connections refused at the limit.', (stats) => stats.refused],
+  ['sunstar_net_given_total', 'Connections given to other shards.', (stats) => stats.given],
+  [
+    'sunstar_net_lost_total',
+    'Connections lost with the shard that they were given to.',
+    (stats) => stats.lost,
+  ],
   ['sunstar_net_connected_total', 'Outgoing connections established.', (stats) => stats.connected],
   ['sunstar_net_received_bytes_total', 'Bytes received.', (stats) => stats.bytesIn],
   ['sunstar_net_sent_bytes_total', 'Bytes that the kernel took for sending.', (stats) => stats.bytesOut],
@@ -30,7 +36,8 @@ const COUNTERS: readonly Line[] = [
   [
     'sunstar_net_limit_closes_total',
     'Connections closed because the peer was silent or read too slowly.',
-    (stats) => stats.outputLimitCloses + stats.idleCloses + stats.firstByteCloses + stats.forcedCloses,
+    ({ outputLimitCloses, idleCloses, halfOpenCloses, firstByteCloses, forcedCloses }) =>
+      outputLimitCloses + idleCloses + halfOpenCloses + firstByteCloses + forcedCloses,
   ],
   ['sunstar_net_handler_errors_total', 'Exceptions of handlers.', (stats) => stats.handlerErrors],
 ];

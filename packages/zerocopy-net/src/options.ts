@@ -16,6 +16,11 @@ export interface ConnectionOptions extends SocketOptions {
    */
   readonly idleTimeoutMs?: number | undefined;
   /**
+   * Close the connection when one side has ended its output (the peer, or this one with end()), and nothing was
+   * received or sent for this long since, in milliseconds; 0 is never. @defaultValue 60000; up to 30 days
+   */
+  readonly halfOpenTimeoutMs?: number | undefined;
+  /**
    * How much output may wait for a peer that reads too slowly. Beyond it the connection is reset:
    * memory is bounded whatever the peer does. @defaultValue 67108864 (64 MiB); 1 KiB to 4 GiB
    */
@@ -48,6 +53,7 @@ export interface ConnectionOptions extends SocketOptions {
 export interface ConnectionLimits {
   readonly noDelay: boolean;
   readonly idleTimeoutMs: number;
+  readonly halfOpenTimeoutMs: number;
   /** 0 for outgoing connections. */
   readonly firstByteTimeoutMs: number;
   readonly maxOutputBytes: number;
@@ -60,6 +66,8 @@ export interface ConnectionLimits {
   readonly zeroCopyThresholdBytes: number;
 }
 
+/** A peer that ended and waits for an answer gets it, but one that is gone keeps nothing for ever. */
+const DEFAULT_HALF_OPEN_TIMEOUT_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
@@ -97,6 +105,13 @@ export function connectionLimits(options: ConnectionOptions, firstByteTimeoutMs?
   return {
     noDelay: options.noDelay ?? true,
     idleTimeoutMs: integerOption('idleTimeoutMs', options.idleTimeoutMs, 0, 0, 30 * DAY_MS),
+    halfOpenTimeoutMs: integerOption(
+      'halfOpenTimeoutMs',
+      options.halfOpenTimeoutMs,
+      DEFAULT_HALF_OPEN_TIMEOUT_MS,
+      0,
+      30 * DAY_MS,
+    ),
     firstByteTimeoutMs: integerOption('firstByteTimeoutMs', firstByteTimeoutMs, 0, 0, DAY_MS),
     maxOutputBytes,
     outputHighWaterBytes: integerOption(

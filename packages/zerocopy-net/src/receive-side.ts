@@ -194,6 +194,7 @@ export class ReceiveSide implements Completion, BufferWaiter {
     switch (-result) {
       case 0:
         this.#peerEnded = true;
+        this.#transport.halfOpened();
         if (this.#transport.state === TransportState.Lingering) this.#transport.tearDown(null);
         else this.#deliverEnd();
         return;

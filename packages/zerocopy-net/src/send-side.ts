@@ -242,6 +242,7 @@ export class SendSide implements Completion, ZeroCopyOwner {
   shutDown(result: number): void {
     this.#ending = Ending.Done;
     const transport = this.#transport;
+    transport.halfOpened();
     if (transport.state >= TransportState.Settling) transport.settle();
     else if (result < 0) transport.failed(systemError('shutdown', result));
     else transport.enqueue();

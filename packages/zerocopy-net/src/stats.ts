@@ -5,6 +5,10 @@
 export interface ConnectionStats {
   /** Connections that were accepted and handed to the handler. */
   accepted: number;
+  /** Connections that were accepted and given to another shard, which counts them as its own. */
+  given: number;
+  /** Connections that were reset because the shard that they were given to ended before it had answered. */
+  lost: number;
   /** Connections that were accepted and refused, because `maxConnections` were open. */
   refused: number;
   /** Connections that `connect` established. */
@@ -29,6 +33,8 @@ export interface ConnectionStats {
   outputLimitCloses: number;
   /** Connections that were closed because nothing moved for `idleTimeoutMs`. */
   idleCloses: number;
+  /** Connections that were closed because one side had ended, and nothing moved for `halfOpenTimeoutMs`. */
+  halfOpenCloses: number;
   /** Connections that were closed because the peer was silent for `firstByteTimeoutMs`. */
   firstByteCloses: number;
   /** Closes that did not end within `closeTimeoutMs` and were forced. */
@@ -41,6 +47,8 @@ export interface ConnectionStats {
 export function newConnectionStats(): ConnectionStats {
   return {
     accepted: 0,
+    given: 0,
+    lost: 0,
     refused: 0,
     connected: 0,
     open: 0,
@@ -53,6 +61,7 @@ export function newConnectionStats(): ConnectionStats {
     resets: 0,
     outputLimitCloses: 0,
     idleCloses: 0,
+    halfOpenCloses: 0,
     firstByteCloses: 0,
     forcedCloses: 0,
     handlerErrors: 0,

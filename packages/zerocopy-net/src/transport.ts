@@ -1,6 +1,6 @@
 import { native } from '@sunstar/native';
 import { currentGroupId, type SunstarError } from '@sunstar/runtime';
-import { closeTimeout, firstByteTimeout, handlerFailed, idleTimeout } from './errors.js';
+import { closeTimeout, firstByteTimeout, halfOpenTimeout, handlerFailed, idleTimeout } from './errors.js';
 import type { Network } from './network.js';
 import type { ConnectionLimits } from './options.js';
 import { ReceiveSide } from './receive-side.js';
@@ -64,6 +64,8 @@ export class Transport {
   #error: SunstarError | null = null;
   #isQueued = false;
   #closeDeadlineMs = 0;
+  /** When one side ended; −1 before. */
+  #halfOpenMs = -1;
   /** The connection ends by force: what it holds is not waited for. */
   #isForced = false;
   #isDraining = false;
@@ -168,9 +170,19 @@ export class Transport {
     this.sendSide.dispose();
     this.receiveSide.dispose();
     this.#network.sweeper.forget(this);
+    this.#endConnection();
     const closed = (): void => this.#closed();
     // Whatever close answers, the descriptor is gone.
     this.#network.reactor.closeAndWait(this.fd).then(closed, closed);
+  }
+
+  /**
+   * Ends the connection now: others may have a duplicate of the descriptor (another shard that gave the connection to
+   * this one, a process that was started), and then closing it says nothing to the peer.
+   */
+  #endConnection(): void {
+    if (this.#isForced && native.disconnect(this.fd) === 0) return;
+    if (this.#isForced || !this.sendSide.isEnded) native.shutDown(this.fd);
   }
 
   /**
@@ -244,20 +256,29 @@ export class Transport {
     }
   }
 
+  /** One side has ended: the peer, or this one. */
+  halfOpened(): void {
+    const { halfOpenTimeoutMs } = this.limits;
+    if (halfOpenTimeoutMs === 0 || this.#halfOpenMs >= 0 || this.#state !== TransportState.Open) return;
+    this.#halfOpenMs = this.#network.clock();
+    this.#network.sweeper.watch(this, halfOpenTimeoutMs);
+  }
+
   /** Looks at the clock; called by the sweeper. */
   sweep(nowMs: number): void {
-    const { idleTimeoutMs, firstByteTimeoutMs, closeTimeoutMs } = this.limits;
+    const { idleTimeoutMs, firstByteTimeoutMs, closeTimeoutMs, halfOpenTimeoutMs } = this.limits;
     if (this.#state === TransportState.Open) {
       const idleMs = nowMs - Math.max(this.lastActivityMs, this.#openedMs);
+      const halfOpenMs = this.#halfOpenMs < 0 ? 0 : nowMs - Math.max(this.lastActivityMs, this.#halfOpenMs);
       if (this.lastActivityMs < 0 && firstByteTimeoutMs > 0 && idleMs >= firstByteTimeoutMs) {
         this.stats.firstByteCloses++;
         this.reset(firstByteTimeout(firstByteTimeoutMs));
       } else if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs) {
         this.stats.idleCloses++;
-        const error = idleTimeout(idleTimeoutMs);
-        // Output that does not move is lost anyway; without any, the peer gets an orderly FIN.
-        if (this.sendSide.pendingBytes > 0) this.reset(error);
-        else this.tearDown(error);
+        this.#giveUp(idleTimeout(idleTimeoutMs));
+      } else if (this.#halfOpenMs >= 0 && halfOpenMs >= halfOpenTimeoutMs) {
+        this.stats.halfOpenCloses++;
+        this.#giveUp(halfOpenTimeout(halfOpenTimeoutMs));
       }
     } else if (this.#state < TransportState.Settling && nowMs >= this.#closeDeadlineMs) {
       this.stats.forcedCloses++;
@@ -265,6 +286,12 @@ export class Transport {
       if (this.#state === TransportState.Lingering && zeroCopyHeldBytes === 0) this.tearDown(null);
       else this.reset(closeTimeout(closeTimeoutMs, pendingBytes + zeroCopyHeldBytes));
     } else if (this.#isDraining && nowMs >= this.#closeDeadlineMs) this.#forceDrain();
+  }
+
+  /** Output that does not move is lost anyway; without any, the peer gets an orderly FIN. */
+  #giveUp(error: SunstarError): void {
+    if (this.sendSide.pendingBytes > 0) this.reset(error);
+    else this.tearDown(error);
   }
 
   /** Throws when the state contradicts itself. */

@@ -563,7 +563,8 @@ export class Mesh {
   #peerLoad(link: Link, service: LocalService): ShardLoad | undefined {
     const { load, peerId } = link;
     const known = this.#directory.peerService(peerId, service.name);
-    if (known === undefined || load.heardMs(known.id) === Number.NEGATIVE_INFINITY) return undefined;
+    if (link.stopped || known === undefined || load.heardMs(known.id) === Number.NEGATIVE_INFINITY)
+      return undefined;
     const { id } = known;
     return {
       utilisation: load.utilisation(id),

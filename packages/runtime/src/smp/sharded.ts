@@ -179,7 +179,7 @@ export class Sharded<T extends object> {
 
   /**
    * What is known of the service on a shard: what came with its last answers to this shard. Sends nothing;
-   * undefined when none has come yet. For the own shard it is the state now.
+   * undefined when none has come yet, or the shard has stopped. For the own shard it is the state now.
    *
    * @throws SunstarError `SUNSTAR_NO_SUCH_SHARD`
    */

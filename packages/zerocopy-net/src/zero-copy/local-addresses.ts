@@ -33,7 +33,7 @@ export class LocalAddresses {
 }
 
 /** An IPv4 address that an IPv6 socket talks to is the IPv4 address. */
-function withoutPrefix(address: string): string {
+export function withoutPrefix(address: string): string {
   return address.startsWith(MAPPED_PREFIX) ? address.slice(MAPPED_PREFIX.length) : address;
 }
 

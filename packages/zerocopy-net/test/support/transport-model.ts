@@ -24,6 +24,7 @@ const limits = connectionLimits({
   maxOutputBytes: 10_000,
   outputHighWaterBytes: 4000,
   idleTimeoutMs: 1000,
+  halfOpenTimeoutMs: 700,
   closeTimeoutMs: 500,
 });
 let nextDescriptor = 1_000_000;
@@ -320,7 +321,15 @@ const step: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
 
 /** How often the runs got into each of the states that matter: the property says nothing about one that none reached. */
 export type Reached = Record<
-  'exhausted' | 'outputDrains' | 'ends' | 'overflows' | 'failures' | 'forced' | 'handlerErrors' | 'idle',
+  | 'exhausted'
+  | 'outputDrains'
+  | 'ends'
+  | 'overflows'
+  | 'failures'
+  | 'forced'
+  | 'handlerErrors'
+  | 'idle'
+  | 'halfOpen',
   number
 >;
 
@@ -335,6 +344,7 @@ export function newReached(): Reached {
     forced: 0,
     handlerErrors: 0,
     idle: 0,
+    halfOpen: 0,
   };
 }
 
@@ -365,6 +375,7 @@ export function transportProperty(reached: Reached, maxSteps = 120): fc.IAsyncPr
       reached.forced += model.stats.forcedCloses;
       reached.handlerErrors += model.stats.handlerErrors;
       reached.idle += model.stats.idleCloses;
+      reached.halfOpen += model.stats.halfOpenCloses;
       network.invariants();
       network.tables.trim();
       expect(network.zeroCopy.counters).toMatchObject({ inFlight: 0, heldBytes: 0, draining: 0 });
