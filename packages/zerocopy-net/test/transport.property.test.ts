@@ -6,7 +6,7 @@ import { expectReached, kernel, Model, newReached, transportProperty } from './s
 
 test('whatever order operations complete in, bytes keep their order and nothing is freed or closed early', async () => {
   const reached = newReached();
-  await fc.assert(transportProperty(reached), { numRuns: 600 });
+  await fc.assert(transportProperty(reached), { numRuns: 1000 });
   expectReached(reached);
 });
 

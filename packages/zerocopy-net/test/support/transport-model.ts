@@ -24,7 +24,7 @@ const limits = connectionLimits({
   maxOutputBytes: 10_000,
   outputHighWaterBytes: 4000,
   idleTimeoutMs: 1000,
-  halfOpenTimeoutMs: 700,
+  halfOpenTimeoutMs: 100,
   closeTimeoutMs: 500,
 });
 let nextDescriptor = 1_000_000;
@@ -109,6 +109,9 @@ export class Model implements TransportOwner {
   onClose(error: SunstarError | null): void {
     if (this.closes++ > 0) this.failure ??= new Error('closed twice');
     if (kernel.operations.size > 0) this.failure ??= new Error('operations in flight at the end');
+    const isHalfOpen = this.peerEnded || this.transport.sendSide.isEnded;
+    if (error?.code === 'SUNSTAR_HALF_OPEN_TIMEOUT' && !isHalfOpen)
+      this.failure ??= new Error('not half-open');
     this.error = error;
   }
 
@@ -178,7 +181,7 @@ const reaction = fc.oneof(
   { weight: 12, arbitrary: fc.constant<Reaction>('retain') },
   { weight: 12, arbitrary: fc.constant<Reaction>('echo') },
   { weight: 6, arbitrary: fc.constant<Reaction>('pause') },
-  { weight: 1, arbitrary: fc.constantFrom<Reaction>('reset', 'close', 'throw') },
+  { weight: 1, arbitrary: fc.constantFrom<Reaction>('reset', 'close', 'throw', 'throw') },
 );
 
 function sendFailure(
@@ -248,8 +251,8 @@ const step: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
       })),
   },
   {
-    weight: 1,
-    arbitrary: fc.constantFrom(0, -ERRNO.ECONNRESET, -ERRNO.ETIMEDOUT, -ERRNO.EAGAIN).map((result) => ({
+    weight: 2,
+    arbitrary: fc.constantFrom(0, 0, 0, -ERRNO.ECONNRESET, -ERRNO.ETIMEDOUT, -ERRNO.EAGAIN).map((result) => ({
       name: `receive ends ${result}`,
       run: (m: Model) => {
         const operation = kernel.find(IORING_OP.RECV);
@@ -296,7 +299,7 @@ const step: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
     weight: 4,
     arbitrary: fc.constant({ name: 'release', run: (m: Model) => m.retained.shift()?.[Symbol.dispose]() }),
   },
-  { weight: 1, arbitrary: fc.constant({ name: 'end', run: (m: Model) => m.transport.sendSide.end() }) },
+  { weight: 2, arbitrary: fc.constant({ name: 'end', run: (m: Model) => m.transport.sendSide.end() }) },
   {
     weight: 1,
     arbitrary: fc.constant({ name: 'stop input', run: (m: Model) => m.transport.receiveSide.stop() }),
@@ -304,7 +307,7 @@ const step: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ name: 'close', run: (m: Model) => m.transport.close() }) },
   { weight: 1, arbitrary: fc.constant({ name: 'reset', run: (m: Model) => m.transport.reset(null) }) },
   {
-    weight: 2,
+    weight: 4,
     arbitrary: fc.integer({ min: 1, max: 1500 }).map((ms) => ({
       name: `${ms} ms pass`,
       run: (m: Model) => {
