@@ -295,6 +295,8 @@ export const CONTROL = {
   OUTSIDE_MS: 20,
   /** Two words: how long the thread has been asleep (see ASLEEP) in all, in milliseconds as a double. */
   IDLE_MS: 22,
+  /** Operations that are over at once (see {@link TAG}) whose result TypeScript has not looked at. */
+  AT_ONCE: 24,
 } as const;
 
 /** The upper half of an operation's user data. */
@@ -303,6 +305,8 @@ export const TAG = {
   DESCRIPTOR: 1,
   /** A wake-up that another ring posted here. */
   WAKE: 2,
+  /** Over when the kernel has taken it; completes only if it failed. */
+  AT_ONCE: 4,
 } as const;
 
 function load(): Native {

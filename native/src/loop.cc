@@ -229,6 +229,8 @@ int Loop::Sleep(int timeout_ms) {
 void Loop::Run() {
   Napi::HandleScope scope(env_);
   ComeBack();
+  // Whoever was called by libuv may wait for the memory of a send: this thread may not wake up for long.
+  if (ring_->control()[kControlAtOnce] != 0) ring_->control()[kControlMore] = 1;
   while (!dead_) {
     const bool ran = HasWork();
     if (ran && !Tick()) return;

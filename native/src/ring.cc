@@ -93,10 +93,11 @@ int Ring::Map() {
 
 int Ring::Enter(uint32_t to_submit, uint32_t min_complete, uint32_t flags) {
   control_[kControlEnters]++;
+  const uint32_t head = LoadAcquire(Word(params_.sq_off.head));
   const long result = syscall(SYS_io_uring_enter, fd_, to_submit, min_complete, flags, nullptr, 0);
-  if (result < 0) return -errno;
-  submitted_ += static_cast<uint32_t>(result);
-  return static_cast<int>(result);
+  const int error = result < 0 ? -errno : 0;
+  Took(head);
+  return error != 0 ? error : static_cast<int>(result);
 }
 
 int Ring::EnterAndWait(uint32_t to_submit, int timeout_ms) {
@@ -104,13 +105,22 @@ int Ring::EnterAndWait(uint32_t to_submit, int timeout_ms) {
   io_uring_getevents_arg argument{};
   if (timeout_ms >= 0) argument.ts = reinterpret_cast<uint64_t>(&limit);
   control_[kControlEnters]++;
-  const uint32_t before = Unsubmitted();
+  const uint32_t head = LoadAcquire(Word(params_.sq_off.head));
   const long result = syscall(SYS_io_uring_enter, fd_, to_submit, 1,
                               IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument, sizeof argument);
   const int error = result < 0 ? -errno : 0;
-  // A wait that ends in an error hides how many entries were taken; the queue itself tells.
-  submitted_ += before - Unsubmitted();
+  Took(head);
   return error;
+}
+
+// A wait that ends in an error hides how many entries were taken; the queue itself tells.
+void Ring::Took(uint32_t head) {
+  const uint32_t end = LoadAcquire(Word(params_.sq_off.head));
+  const uint32_t mask = params_.sq_entries - 1;
+  const auto* entries = reinterpret_cast<const io_uring_sqe*>(entries_);
+  for (; head != end; head++) {
+    if ((static_cast<uint32_t>(entries[head & mask].user_data >> 32) & kTagAtOnce) == 0) submitted_++;
+  }
 }
 
 int Ring::Register(uint32_t opcode, void* argument, uint32_t count) const {
@@ -188,7 +198,7 @@ uint32_t Ring::DiscardCompletions() {
   for (; head != tail; head++) {
     const io_uring_cqe& completion = completions[head & mask];
     const auto tag = static_cast<uint32_t>(completion.user_data >> 32);
-    if ((tag & kTagWake) != 0) continue;
+    if ((tag & (kTagWake | kTagAtOnce)) != 0) continue;
     if ((completion.flags & IORING_CQE_F_MORE) == 0) ended++;
     const auto fd = static_cast<size_t>(completion.res);
     if ((tag & kTagDescriptor) != 0 && completion.res >= 0 && fd / 8 < descriptors_size_) {

@@ -15,6 +15,7 @@ namespace sunstar {
 // half is TypeScript's operation id.
 constexpr uint32_t kTagDescriptor = 1;  // a result >= 0 is a new descriptor
 constexpr uint32_t kTagWake = 2;        // posted by another ring (MSG_RING): not one of ours
+constexpr uint32_t kTagAtOnce = 4;      // over when the kernel has taken it; completes only if it failed
 
 // Words of the control block that this thread's native and TypeScript halves share.
 enum ControlWord : uint32_t {
@@ -37,6 +38,7 @@ enum ControlWord : uint32_t {
   kControlTurnMs = 18,       // two words: how long the last turn took, as a double
   kControlOutsideMs = 20,    // two words: time that libuv and its callbacks took in all, as a double
   kControlIdleMs = 22,       // two words: how long the thread has been asleep in all, as a double
+  kControlAtOnce = 24,       // operations that are over at once whose result TypeScript has not looked at
   kControlWords = 32,
 };
 
@@ -82,6 +84,8 @@ class Ring {
   };
 
   int Map();
+  // Counts what an enter took of the submission queue, from `head` on.
+  void Took(uint32_t head);
   uint32_t* Word(uint32_t offset) const { return reinterpret_cast<uint32_t*>(memory_ + offset); }
   void CancelAll() const;
   void OwnUnsubmittedCloses();

@@ -37,6 +37,7 @@ export interface NetworkShard {
   readonly reactor: Pick<
     Reactor,
     | 'submit'
+    | 'submitAtOnce'
     | 'cancel'
     | 'defer'
     | 'allocateBufferGroup'

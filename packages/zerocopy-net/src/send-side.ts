@@ -8,6 +8,10 @@ import { copyCount } from './zero-copy/send-run.js';
 import { type ZeroCopyOwner, ZeroCopySide } from './zero-copy/zero-copy-side.js';
 
 const MSG_NOSIGNAL = 0x4000;
+/** Sent in full before the call ends, or a failure: then nobody needs to be told of its success. */
+const AT_ONCE = MSG_NOSIGNAL | 0x40 /* MSG_DONTWAIT */ | 0x100; /* MSG_WAITALL */
+/** What a socket has room for, as a rule, when nothing is waiting; so much may stay allocated while a shard sleeps. */
+const MAX_AT_ONCE_BYTES = 16_384;
 const SHUT_WR = 1;
 
 /** Half-close: not asked for; FIN after what is waiting; FIN in flight; FIN sent. */
@@ -40,6 +44,10 @@ export class SendSide implements Completion, ZeroCopyOwner {
   #isSending = false;
   #operationId = 0;
   #table = -1;
+  /** Bytes of the send that is to be over at once; 0 for one that may wait. */
+  #atOnceBytes = 0;
+  /** The socket had no room: the next send waits for it. */
+  #isFull = false;
   #ending: number = Ending.No;
   #aboveHighWater = false;
   #zeroCopy: ZeroCopySide | null = null;
@@ -192,31 +200,36 @@ export class SendSide implements Completion, ZeroCopyOwner {
     }
     // Without memory for a table, the first fragment goes alone.
     if (count > 1) this.#table = tables.tryFill(content, count);
-    this.#operationId =
-      this.#table >= 0
-        ? reactor.submit(
-            this,
-            IORING_OP.SENDMSG,
-            this.#transport.fd,
-            memory.arena.address + this.#table,
-            1,
-            0,
-            MSG_NOSIGNAL,
-          )
-        : reactor.submit(
-            this,
-            IORING_OP.SEND,
-            this.#transport.fd,
-            content.fragmentAddress(0),
-            content.fragmentLength(0),
-            0,
-            MSG_NOSIGNAL,
-          );
+    const hasTable = this.#table >= 0;
+    const { fd } = this.#transport;
+    const opcode = hasTable ? IORING_OP.SENDMSG : IORING_OP.SEND;
+    const address = hasTable ? memory.arena.address + this.#table : content.fragmentAddress(0);
+    const length = hasTable ? 1 : content.fragmentLength(0);
+    const bytes = hasTable && count === content.fragmentCount ? content.sizeBytes : length;
+    if (this.#mayBeAtOnce(bytes)) {
+      this.#atOnceBytes = bytes;
+      this.#operationId = reactor.submitAtOnce(this, opcode, fd, address, length, AT_ONCE, bytes);
+    } else {
+      this.#operationId = reactor.submit(this, opcode, fd, address, length, 0, MSG_NOSIGNAL);
+    }
+  }
+
+  /** Whether nobody waits for the end of a send of all that there is. */
+  #mayBeAtOnce(bytes: number): boolean {
+    return (
+      bytes <= MAX_AT_ONCE_BYTES &&
+      bytes === this.#inFlight.sizeBytes &&
+      !this.#isFull &&
+      !this.#aboveHighWater &&
+      this.#ending === Ending.No
+    );
   }
 
   /** The completion of a send with copies. */
   complete(result: number): void {
     this.#releaseTable();
+    this.#isFull = result < this.#atOnceBytes;
+    this.#atOnceBytes = 0;
     if (result > 0) this.#inFlight.trimFront(result);
     this.zeroCopySent(result);
   }

@@ -60,6 +60,11 @@ export class OperationTable {
     return this.#tags[id & SLOT_MASK];
   }
 
+  /** Changes the tag of an operation in flight. */
+  setTag(id: number, tag: number): void {
+    this.#tags[id & SLOT_MASK] = tag;
+  }
+
   /** The scheduling group that an operation in flight was submitted by. */
   groupOf(id: number): number {
     return this.#groups[id & SLOT_MASK];

@@ -9,15 +9,17 @@ import {
 import { DEFAULT_TASK_QUOTA_US, watchTurns } from '../scheduling/preempt.js';
 import type { SchedulerHost } from '../scheduling/scheduler.js';
 import { threadScheduler } from '../scheduling/thread-scheduler.js';
+import { AtOnceList } from './at-once.js';
 import { monotonicMs } from './clock.js';
 import type { Completion } from './completion.js';
-import { IORING_CQE_F, IORING_OP } from './constants.js';
+import { IORING_CQE_F, IORING_OP, IOSQE } from './constants.js';
 import { Descriptors } from './descriptors.js';
 import { OperationTable } from './operation-table.js';
 import type { OperationObserver, ReactorOptions, ReactorStats } from './options.js';
 import { PromisePool } from './promise-pool.js';
 import { checkRing, ringRefused } from './requirements.js';
 import { SubmissionQueue } from './submission-queue.js';
+import { TaskList } from './task-list.js';
 
 /** Something that is asked for work in every tick. */
 export interface Poller {
@@ -30,6 +32,8 @@ export interface Poller {
 }
 
 const POLLIN = 1;
+const IORING_FEAT_CQE_SKIP = 1 << 11;
+const IORING_SETUP_DEFER_TASKRUN = 1 << 13;
 const TWO_32 = 4294967296;
 /** How many completions are taken before their places are given back to the kernel. */
 const PUBLISH_EVERY = 64;
@@ -40,6 +44,9 @@ const MAX_TASK_QUOTA_US = 100_000;
 
 /** The kernel's numbers for groups of provided buffers have 16 bits. */
 const MAX_BUFFER_GROUPS = 65_536;
+
+/** Completions that end nothing which native code waits for at the end of the thread. */
+const UNCOUNTED = TAG.WAKE | TAG.AT_ONCE;
 
 const IGNORE_RESULT: Completion = { complete() {} };
 
@@ -72,11 +79,13 @@ export class Reactor implements Disposable {
   readonly #submissions: SubmissionQueue;
   readonly #operations = new OperationTable();
   readonly #promises: PromisePool = new PromisePool();
+  readonly #atOnce = new AtOnceList();
+  readonly #mayBeSilent: boolean;
+  #atOnceMs = 0;
   readonly #libuvFd: number;
   readonly #libuvPolled: Completion;
   readonly #pollers: Poller[] = [];
-  #deferred: Completion[] = [];
-  #deferring: Completion[] = [];
+  readonly #deferred = new TaskList();
   /** The milliseconds of the last turn, and those spent outside of the loop, by native code. */
   readonly #times: Float64Array;
   #observer: OperationObserver | undefined;
@@ -108,6 +117,10 @@ export class Reactor implements Disposable {
     this.descriptors = new Descriptors(this.#descriptorBits);
     this.zeroCopy = new Descriptors(new Uint8Array(description.zeroCopy));
     this.#cqMask = description.cqEntries - 1;
+    // The second is for the kernel's age: up to Linux 6.0 a send that failed half-way did not say how far it had come.
+    this.#mayBeSilent =
+      (description.features & IORING_FEAT_CQE_SKIP) !== 0 &&
+      (description.flags & IORING_SETUP_DEFER_TASKRUN) !== 0;
     this.#cqHeadAt = description.cqHead;
     this.#cqTailAt = description.cqTail;
     this.#cqesAt = description.cqes;
@@ -198,6 +211,49 @@ export class Reactor implements Disposable {
       ioprio,
       bufferGroup,
     );
+  }
+
+  /**
+   * Like {@link submit}, for an operation that never waits: it is over, or has failed, when the kernel has taken it
+   * (`MSG_DONTWAIT`). Its success leaves no completion behind, and wakes nobody: `complete(result, 0)` is called in the
+   * next tick, or before Node's event loop is left alone with a sleeping shard. Only a failure, or what the kernel
+   * counts as one, comes by itself. So it saves a tick where nobody waits for the result; who does calls
+   * {@link requestTick} as well.
+   *
+   * @param result - That of its success.
+   */
+  submitAtOnce(
+    completion: Completion,
+    opcode: number,
+    fd: number,
+    address: number,
+    length: number,
+    opFlags: number,
+    result: number,
+  ): number {
+    if (!this.#mayBeSilent) return this.submit(completion, opcode, fd, address, length, 0, opFlags);
+    if (this.#keepAlive++ === 0 && !this.#referenced) this.#reference();
+    this.#submissions.reserve();
+    const id = this.#operations.add(completion, TAG.AT_ONCE, currentGroupId());
+    this.#submissions.push(
+      id,
+      TAG.AT_ONCE,
+      opcode,
+      fd,
+      address,
+      length,
+      0,
+      opFlags,
+      IOSQE.CQE_SKIP_SUCCESS,
+      0,
+      0,
+    );
+    this.#submitted++;
+    this.#atOnce.add(id, result);
+    this.#atOnceMs = this.#clock[0];
+    this.#control[CONTROL.AT_ONCE]++;
+    if (this.#observer !== undefined) this.#observer.submitted(id, opcode, this.#clock[0]);
+    return id;
   }
 
   /**
@@ -307,7 +363,8 @@ export class Reactor implements Disposable {
 
   /** Ends one {@link ref}. */
   unref(): void {
-    if (--this.#keepAlive === 0 && !this.#ticking) this.#dereference();
+    this.#keepAlive--;
+    if (!this.#ticking) this.#rest();
   }
 
   /** Lets the event loop end although operations are in flight: for the end of a shard. */
@@ -319,6 +376,15 @@ export class Reactor implements Disposable {
   #reference(): void {
     this.#referenced = true;
     this.ring.ref();
+  }
+
+  /** Lets the event loop end if nothing is in flight. */
+  #rest(): void {
+    const { count } = this.#atOnce;
+    if (this.#keepAlive > count) return;
+    // They are over: the next tick will find them so.
+    if (count > 0) this.#control[CONTROL.MORE] = 1;
+    else if (this.#keepAlive === 0) this.#dereference();
   }
 
   #dereference(): void {
@@ -376,7 +442,7 @@ export class Reactor implements Disposable {
       } else {
         this.#reap();
         this.#poll();
-        if (this.#deferred.length > 0) this.#runDeferred();
+        if (this.#deferred.count > 0) this.#runDeferred();
         if (threadScheduler.hasWork) threadScheduler.runUngrouped();
       }
     } catch (error) {
@@ -387,7 +453,7 @@ export class Reactor implements Disposable {
       });
     }
     this.#ticking = false;
-    if (this.#keepAlive === 0) this.#dereference();
+    this.#rest();
   }
 
   /** A tick of one group: what it settles continues before the next tick begins. */
@@ -403,11 +469,10 @@ export class Reactor implements Disposable {
     this.#outsideMs = outsideMs;
     swapGroup(DEFAULT_GROUP_ID);
     // From before there were groups.
-    for (const task of this.#deferred) {
+    while (this.#deferred.count > 0) {
       this.#keepAlive--;
-      threadScheduler.defer(task);
+      threadScheduler.defer(this.#deferred.shift());
     }
-    this.#deferred.length = 0;
     this.#reapForGroups();
     // Every other turn at most is that of the pollers: who floods them does not starve the groups.
     this.#polled = (!this.#polled || !threadScheduler.hasWork) && this.#poll() > 0;
@@ -433,6 +498,8 @@ export class Reactor implements Disposable {
     const control = this.#control;
     const tail = Atomics.load(queues, this.#cqTailAt);
     let head = control[CONTROL.CQ_HEAD];
+    // Failures may be waiting behind a full queue.
+    const hasAll = ((tail - head) | 0) <= this.#cqMask;
     while (head !== tail) {
       const at = this.#cqesAt + ((head & this.#cqMask) << 2);
       const id = queues[at];
@@ -446,7 +513,7 @@ export class Reactor implements Disposable {
       const wakeUp = (tag & TAG.WAKE) !== 0;
       // These two without a call in between, and before any other: a thread is terminated at calls, and
       // native code then goes on from exactly here.
-      if (ended && !wakeUp) control[CONTROL.FINALS]++;
+      if (ended && (tag & UNCOUNTED) === 0) control[CONTROL.FINALS]++;
       control[CONTROL.CQ_HEAD] = head;
       if ((head & (PUBLISH_EVERY - 1)) === 0) Atomics.store(queues, this.#cqHeadAt, head);
       if (wakeUp) {
@@ -462,6 +529,38 @@ export class Reactor implements Disposable {
       completion.complete(result, flags);
     }
     Atomics.store(queues, this.#cqHeadAt, head);
+    if (this.#atOnce.count > 0) this.#settle(hasAll);
+  }
+
+  /**
+   * Ends the operations that were over at once: those that had failed have been reaped.
+   *
+   * @param hasAll - Whether all completions were.
+   */
+  #settle(hasAll: boolean): void {
+    if (!hasAll || !this.#submissions.isTaken) {
+      this.#control[CONTROL.MORE] = 1;
+      return;
+    }
+    const list = this.#atOnce;
+    const operations = this.#operations;
+    for (let left = list.count; left > 0; left--) {
+      const { id, result } = list;
+      list.shift();
+      this.#control[CONTROL.AT_ONCE]--;
+      if (!operations.has(id) || operations.tagOf(id) !== TAG.AT_ONCE) continue;
+      if (threadScheduler.grouped) {
+        operations.setTag(id, 0);
+        threadScheduler.postCompletion(operations.groupOf(id), id, result, 0);
+        continue;
+      }
+      const completion = operations.get(id);
+      // It was over at the end of the tick that queued it, however long this thread has slept since.
+      if (this.#observer !== undefined) this.#observer.completed(id, this.#atOnceMs);
+      operations.remove(id);
+      this.#keepAlive--;
+      completion.complete(result, 0);
+    }
   }
 
   /** {@link #reap} for more than one group: nobody is called yet. */
@@ -470,6 +569,7 @@ export class Reactor implements Disposable {
     const control = this.#control;
     const tail = Atomics.load(queues, this.#cqTailAt);
     let head = control[CONTROL.CQ_HEAD];
+    const isFull = ((tail - head) | 0) > this.#cqMask;
     while (head !== tail && threadScheduler.waiting < MAX_WAITING) {
       const at = this.#cqesAt + ((head & this.#cqMask) << 2);
       const id = queues[at];
@@ -481,7 +581,7 @@ export class Reactor implements Disposable {
         this.#descriptorBits[result >>> 3] |= 1 << (result & 7);
       const wakeUp = (tag & TAG.WAKE) !== 0;
       // See #reap.
-      if ((flags & IORING_CQE_F.MORE) === 0 && !wakeUp) control[CONTROL.FINALS]++;
+      if ((flags & IORING_CQE_F.MORE) === 0 && (tag & UNCOUNTED) === 0) control[CONTROL.FINALS]++;
       control[CONTROL.CQ_HEAD] = head;
       if (wakeUp) {
         this.#wakeUps++;
@@ -496,10 +596,12 @@ export class Reactor implements Disposable {
         this.#keepAlive--;
       } else {
         completion.arrived?.(result);
+        if ((tag & TAG.AT_ONCE) !== 0) this.#operations.setTag(id, 0);
         threadScheduler.postCompletion(this.#operations.groupOf(id), id, result, flags);
       }
     }
     Atomics.store(queues, this.#cqHeadAt, head);
+    if (this.#atOnce.count > 0) this.#settle(!isFull && head === tail);
   }
 
   /** Becomes the event loop of the thread's scheduling groups. */
@@ -537,7 +639,7 @@ export class Reactor implements Disposable {
       ref: () => this.ref(),
       unref: () => {
         // Within microtasks there will often be a next one: the tick that follows looks.
-        if (--this.#keepAlive === 0 && !this.#ticking) control[CONTROL.MORE] = 1;
+        if (--this.#keepAlive <= this.#atOnce.count && !this.#ticking) control[CONTROL.MORE] = 1;
       },
     };
     threadScheduler.moveTo(host, taskQuotaUs);
@@ -545,17 +647,11 @@ export class Reactor implements Disposable {
 
   #runDeferred(): void {
     const tasks = this.#deferred;
-    this.#deferred = this.#deferring;
-    this.#deferring = tasks;
-    let i = 0;
-    try {
-      while (i < tasks.length) tasks[i++].complete(0, 0);
-    } finally {
-      this.#keepAlive -= i;
-      // One that threw must not take the others with it.
-      for (; i < tasks.length; i++) this.#deferred.push(tasks[i]);
-      tasks.length = 0;
+    // What they defer is for the next tick.
+    for (let left = tasks.count; left > 0; left--) {
+      this.#keepAlive--;
+      tasks.shift().complete(0, 0);
     }
-    if (this.#deferred.length > 0) this.#control[CONTROL.MORE] = 1;
+    if (tasks.count > 0) this.#control[CONTROL.MORE] = 1;
   }
 }

@@ -23,6 +23,11 @@ export class SubmissionQueue {
     this.#tailAt = description.sqTail;
   }
 
+  /** Whether the kernel has taken everything that was queued. */
+  get isTaken(): boolean {
+    return this.#tail === this.#queues[this.#headAt];
+  }
+
   /** Makes room for one entry. @throws SunstarError `SUNSTAR_RING_FULL` */
   reserve(): void {
     if (((this.#tail - this.#queues[this.#headAt]) | 0) > this.#mask) this.#makeRoom();

@@ -71,6 +71,8 @@ export class FakeKernel {
         },
         submit: (completion, opcode, fd, address, length) =>
           this.#submit(completion, opcode, fd, address, length),
+        submitAtOnce: (completion, opcode, fd, address, length) =>
+          this.#submit(completion, opcode, fd, address, length),
         cancel: (id) => {
           const operation = this.operations.get(id);
           if (operation !== undefined) operation.cancelled = true;
