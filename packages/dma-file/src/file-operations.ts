@@ -19,7 +19,7 @@ const MAX_POOLED = 256;
 const IOVEC_BYTES = 16;
 
 /** The part of the reactor that files need. */
-export type FileReactor = Pick<Reactor, 'submit' | 'defer'>;
+export type FileReactor = Pick<Reactor, 'submit' | 'submitNow' | 'defer'>;
 
 /** The part of a device's queue that files need. */
 export type FileQueue = Pick<IoQueue, 'submit' | 'finished' | 'cancel' | 'isFull'>;
@@ -245,8 +245,11 @@ export class FileOperations implements Completion, OperationOwner {
   /** Called by the operation in its turn. */
   start(operation: FileOperation): void {
     const { opcode, address, length, offset, opFlags } = operation;
+    const { reactor, fd } = this.#target;
     try {
-      this.#target.reactor.submit(operation, opcode, this.#target.fd, address, length, offset, opFlags);
+      reactor.submit(operation, opcode, fd, address, length, offset, opFlags);
+      // One by one: the device works on this one while the next is prepared.
+      reactor.submitNow();
     } catch (error) {
       if (!(error instanceof SunstarError)) throw error;
       // The ring has no room for one more: the limit of the shard, not of this file.

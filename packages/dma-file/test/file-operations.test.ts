@@ -141,6 +141,16 @@ describe('FileOperations', () => {
     expect(ring.deepest).toBe(3);
   });
 
+  it('gives each operation to the kernel at once, so that the device works while the next is prepared', () => {
+    const { ring, operations } = setUp(2, 100);
+    for (let i = 0; i < 4; i++) operations.transfer(new Result(), IORING_OP.WRITE, i * SECTOR, 0, SECTOR);
+    expect(ring.submitted).toBe(2);
+    ring.complete(0, 0, SECTOR);
+    expect(ring.submitted).toBe(3);
+    ring.complete(0, -ERRNO.EINTR, 0);
+    expect(ring.submitted).toBe(4);
+  });
+
   it('refuses what does not fit into the queue with −EBUSY, later and not inside of the call', () => {
     const { ring, operations } = setUp(1, 2);
     const results = Array.from({ length: 5 }, () => new Result());

@@ -23,6 +23,8 @@ export class ManualRing implements FileReactor {
   capacity = Number.POSITIVE_INFINITY;
   deepest = 0;
   submissions = 0;
+  /** How many of these the kernel knows. */
+  submitted = 0;
 
   submit(
     completion: Completion,
@@ -37,6 +39,10 @@ export class ManualRing implements FileReactor {
     this.parked.push({ completion, opcode, address, length, offset, opFlags });
     this.deepest = Math.max(this.deepest, this.parked.length);
     return this.submissions++;
+  }
+
+  submitNow(): void {
+    this.submitted = this.submissions;
   }
 
   defer(task: Completion): void {

@@ -132,7 +132,8 @@ export class ObjectCache implements AsyncDisposable {
   /**
    * Keeps a share of an object that the caller has made or read. It replaces what was there.
    *
-   * @param options - `dirty`: it is newer than the file; it is kept until {@link flush} has written it.
+   * @param options - `dirty`: it is newer than the file; it is kept until {@link flush} has written it. What replaces
+   * an object that is being written is always dirty: that write may reach the file after the caller's own.
    * @returns Whether it is kept. Clean objects are not when there is no room.
    * @throws SunstarError SUNSTAR_CACHE_FULL for a dirty one without room; what was there before stays.
    */
@@ -140,7 +141,7 @@ export class ObjectCache implements AsyncDisposable {
     checkOffset('The offset', offset);
     const { name, limitBytes, maxDirtyBytes } = this.#options;
     if (this.#isClosed) throw cacheClosedError(name);
-    const isDirty = options.dirty === true;
+    const isDirty = options.dirty === true || this.#writeBack.isWriting(file, offset);
     const { sizeBytes } = content;
     const before = this.#objects.get(file, offset);
     const dirtyBefore = before?.isDirty === true ? before.sizeBytes : 0;
@@ -200,7 +201,8 @@ export class ObjectCache implements AsyncDisposable {
 
   /**
    * Forgets the objects of a file that begin in a range, dirty and pinned ones, too; for what was written past the
-   * cache, truncated or deleted. Loads under way are not kept.
+   * cache, truncated or deleted. Loads under way are not kept; a write under way still reaches the file, so flush
+   * before.
    *
    * @returns How many were forgotten.
    */

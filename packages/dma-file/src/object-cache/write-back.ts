@@ -1,4 +1,5 @@
 import type { CacheEntry } from './cache-entry.js';
+import type { CacheFile } from './options.js';
 import { PlaceMap } from './place-map.js';
 import type { CacheCounters } from './stats.js';
 
@@ -42,6 +43,11 @@ export class WriteBack {
     };
     await Promise.all(Array.from({ length: Math.min(WRITERS, entries.length) }, writer));
     return errors;
+  }
+
+  /** Whether a write at a place is under way. */
+  isWriting(file: CacheFile, offset: number): boolean {
+    return this.#writes.get(file, offset) !== undefined;
   }
 
   /** Waits for the writes that are under way. */

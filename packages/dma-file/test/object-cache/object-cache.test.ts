@@ -298,6 +298,26 @@ describe('ObjectCache', () => {
     expect(cache.stats.entries).toBe(0);
   });
 
+  it('writes again what was put as clean while an older object of its place was being written', async () => {
+    const { memory, cache, files } = setUp();
+    const [file] = files;
+    using older = IOBuf.from('older', memory);
+    using newer = IOBuf.from('newer', memory);
+    cache.put(file, 0, older, { dirty: true });
+    const flushed = cache.flush();
+    // The application writes past the cache, and its write overtakes that of the cache.
+    file.content.write('newer');
+    cache.put(file, 0, newer);
+    file.parked[0].finish(null);
+    await flushed;
+    expect(file.content.toString('latin1', 0, 5)).toBe('older');
+    const closed = cache.close();
+    await turn();
+    file.parked[0].finish(null);
+    await closed;
+    expect(file.content.toString('latin1', 0, 5)).toBe('newer');
+  });
+
   it('writes objects of one place one after the other', async () => {
     const { cache, files, memory } = setUp();
     const [file] = files;
