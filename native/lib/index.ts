@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 /**
- * The kernel's ring of one thread. It lives until its thread ends: then native code cancels and
+ * The ring of one thread, served by the kernel or emulated in user space. It lives until its thread ends: then native code cancels and
  * waits for what is in flight, closes the descriptors marked in {@link RingDescription.descriptors}
  * and unmaps everything.
  */
@@ -47,6 +47,14 @@ export interface Ring {
   unregisterBufferRing(groupId: number): number;
   /** Registers memory for fixed operations, as pairs of address and length; 0 or a negative error number. */
   registerBuffers(pieces: Float64Array): number;
+}
+
+/** What the kernel's rings offer. */
+export interface RingSupport {
+  /** `IORING_FEAT_*` flags. */
+  readonly features: number;
+  /** One byte for each operation code, 1 where the kernel supports it; or a negative error number. */
+  readonly operations: Uint8Array | number;
 }
 
 /** A ring as `createRing` made it; indexes count 32-bit words of `queues`. */
@@ -149,8 +157,13 @@ export interface StallEvent {
 
 /** Every call of the addon. Numbers in, numbers out; a negative result is an error number. */
 export interface Native {
-  /** Makes the ring of the calling thread, or says why the kernel refused. Both counts are powers of two. */
-  readonly createRing: (entries: number, cqEntries: number) => RingDescription | number;
+  /**
+   * Makes the ring of the calling thread, or says why the kernel refused. Both counts are powers of two.
+   * `isEmulated` has native code serve it in the kernel's place.
+   */
+  readonly createRing: (entries: number, cqEntries: number, isEmulated: boolean) => RingDescription | number;
+  /** What a ring of the kernel would offer, or a negative error number with which it refuses. */
+  readonly probeRing: () => RingSupport | number;
   /** Address of the first byte of a view, SharedArrayBuffers included; exact, because addresses have 47 bits. */
   readonly addressOf: (bytes: Uint8Array) => number;
   /** A non-shared ArrayBuffer over the memory of a view, which it does not keep alive. */

@@ -200,7 +200,7 @@ bool Loop::Poll(int timeout_ms) {
     for (int i = 0; i < kPausesPerClockRead; i++) {
       if (HasWork()) return true;
       if (ring_->NeedsEnter()) {
-        ring_->Enter(0, 0, IORING_ENTER_GETEVENTS);
+        ring_->Enter(0, 0);
         if (HasWork()) return true;
       }
       Pause();
@@ -241,7 +241,7 @@ void Loop::Run() {
     const bool back_to_libuv = timeout_ms == 0 || LibuvHasWork();
     const bool may_poll = ring_->control()[kControlIdlePollUs] > 0;
     if (back_to_libuv || may_poll || HasWork()) {
-      if (unsubmitted != 0 || ring_->NeedsEnter()) ring_->Enter(unsubmitted, 0, IORING_ENTER_GETEVENTS);
+      if (unsubmitted != 0 || ring_->NeedsEnter()) ring_->Enter(unsubmitted, 0);
       if (ran) EndTurn();
       if (back_to_libuv) break;
       if (HasWork()) continue;

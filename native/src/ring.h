@@ -1,9 +1,11 @@
-// An io_uring instance made with raw system calls: set-up, mapping, registration, and a teardown
-// that waits until the kernel has finished with every operation. What is submitted, and what a
-// completion means, is decided in TypeScript.
+// Submission and completion queues in mapped memory, with io_uring's layout, and a teardown that waits
+// until every operation has ended. What is submitted, and what a completion means, is decided in
+// TypeScript. Who serves the queues is one of two: the kernel (kernel_ring.h), or where that is forbidden
+// or too old a user-space emulation (emulated_ring.h).
 #pragma once
 
 #include <linux/io_uring.h>
+#include <sys/uio.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -46,27 +48,42 @@ constexpr int32_t kDefaultQuotaUs = 500;
 
 class Ring {
  public:
-  // Returns 0 or a negative error number. The kernel's larger flags are tried first and dropped
-  // one by one where it does not know them.
-  int Setup(uint32_t entries, uint32_t cq_entries);
+  // How many operation codes a probe tells about.
+  static constexpr uint32_t kOperationCodes = 256;
+
+  Ring() = default;
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+  virtual ~Ring() = default;
+
+  // Returns 0 or a negative error number.
+  virtual int Setup(uint32_t entries, uint32_t cq_entries) = 0;
   // Waits for every operation in flight (cancelling what can be cancelled), closes the ring and
   // every descriptor that is marked as owned, and unmaps all memory.
   void Teardown();
 
-  int Enter(uint32_t to_submit, uint32_t min_complete, uint32_t flags);
-  // Like Enter with min_complete 1 and a limit; timeout_ms < 0 waits for ever.
-  int EnterAndWait(uint32_t to_submit, int timeout_ms);
-  int Register(uint32_t opcode, void* argument, uint32_t count) const;
+  // Submits, collects completions, and waits for some; returns how many entries were submitted.
+  virtual int Enter(uint32_t to_submit, uint32_t min_complete) = 0;
+  // Like Enter with min_complete 1 and a limit, which ends it with -ETIME; timeout_ms < 0 waits for ever. Returns 0.
+  virtual int EnterAndWait(uint32_t to_submit, int timeout_ms) = 0;
+  // One byte for each of kOperationCodes: 1 where it is served.
+  virtual int Probe(uint8_t* supported) const = 0;
+  virtual int RegisterBuffers(const iovec* buffers, uint32_t count) = 0;
   // The memory of a new provided-buffer ring, or nullptr with *error set.
   void* RegisterBufferRing(uint16_t group, uint32_t entries, int* error);
-  int UnregisterBufferRing(uint16_t group);
+  virtual int UnregisterBufferRing(uint16_t group) = 0;
 
-  uint32_t Unsubmitted() const;
-  bool HasCompletions() const;
-  // The kernel holds work or overflowed completions that only an enter brings to the queue.
-  bool NeedsEnter() const;
+  uint32_t Unsubmitted() const { return *Word(params_.sq_off.tail) - LoadAcquire(Word(params_.sq_off.head)); }
+  bool HasCompletions() const {
+    return LoadAcquire(Word(params_.cq_off.tail)) != static_cast<uint32_t>(control_[kControlCqHead]);
+  }
+  // There is work or there are completions that only an enter brings to the queue.
+  bool NeedsEnter() const {
+    return (LoadAcquire(Word(params_.sq_off.flags)) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+  }
 
-  int fd() const { return fd_; }
+  // Names the ring to the other threads of the process.
+  virtual int fd() const = 0;
   const io_uring_params& params() const { return params_; }
   char* memory() const { return memory_; }
   size_t memory_size() const { return memory_size_; }
@@ -77,32 +94,41 @@ class Ring {
   size_t descriptors_size() const { return descriptors_size_; }
   uint8_t* zero_copy() const { return zero_copy_; }
 
+ protected:
+  // Whether the end of the ring waits for the operation.
+  static bool IsCounted(uint64_t user_data) { return (static_cast<uint32_t>(user_data >> 32) & kTagAtOnce) == 0; }
+  static uint32_t LoadAcquire(const uint32_t* word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+  static void* MapAnonymous(size_t size);
+
+  uint32_t* Word(uint32_t offset) const { return reinterpret_cast<uint32_t*>(memory_ + offset); }
+  // The memory besides the queues.
+  int MapControl();
+  virtual int AddBufferRing(uint16_t group, uint32_t entries, void* memory) = 0;
+  virtual void CancelAll() = 0;
+  // Nothing is in flight any more: lets go of everything but the memory.
+  virtual void Close() = 0;
+
+  io_uring_params params_{};
+  char* memory_ = nullptr;
+  size_t memory_size_ = 0;
+  char* entries_ = nullptr;
+  int32_t* control_ = nullptr;
+  uint32_t submitted_ = 0;  // wraps, like the finals it is compared with
+
  private:
   struct BufferRing {
     void* memory;
     size_t size;
   };
 
-  int Map();
-  // Counts what an enter took of the submission queue, from `head` on.
-  void Took(uint32_t head);
-  uint32_t* Word(uint32_t offset) const { return reinterpret_cast<uint32_t*>(memory_ + offset); }
-  void CancelAll() const;
   void OwnUnsubmittedCloses();
   // Takes what is in the completion queue; returns how many operations ended.
   uint32_t DiscardCompletions();
   void CloseDescriptors();
 
-  int fd_ = -1;
-  io_uring_params params_{};
-  char* memory_ = nullptr;
-  size_t memory_size_ = 0;
-  char* entries_ = nullptr;
-  int32_t* control_ = nullptr;
   uint8_t* descriptors_ = nullptr;  // one bit for each descriptor number that this thread owns
   size_t descriptors_size_ = 0;
   uint8_t* zero_copy_ = nullptr;  // one bit for each of them whose zero-copy sends the kernel may still read
-  uint32_t submitted_ = 0;  // wraps, like the finals it is compared with
   std::map<uint16_t, BufferRing> buffer_rings_;
 };
 

@@ -4,8 +4,9 @@
 
 #include "exports.h"
 
+#include "emulated_ring.h"
+#include "kernel_ring.h"
 #include "loop.h"
-#include "ring.h"
 
 namespace sunstar {
 namespace {
@@ -35,8 +36,7 @@ class RingBinding : public Napi::ObjectWrap<RingBinding> {
 
  private:
   Napi::Value Enter(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), ring_->Enter(ring_->Unsubmitted(), info[0].As<Napi::Number>().Uint32Value(),
-                                                      IORING_ENTER_GETEVENTS));
+    return Napi::Number::New(info.Env(), ring_->Enter(ring_->Unsubmitted(), info[0].As<Napi::Number>().Uint32Value()));
   }
 
   // start(tick): libuv's backend fd
@@ -64,15 +64,9 @@ class RingBinding : public Napi::ObjectWrap<RingBinding> {
 
   // probe(): one byte for each operation code, 1 where the kernel supports it; or an error number
   Napi::Value Probe(const Napi::CallbackInfo& info) {
-    constexpr uint32_t kOperations = 256;
-    std::vector<char> memory(sizeof(io_uring_probe) + kOperations * sizeof(io_uring_probe_op));
-    auto* probe = reinterpret_cast<io_uring_probe*>(memory.data());
-    const int result = ring_->Register(IORING_REGISTER_PROBE, probe, kOperations);
+    auto supported = Napi::Uint8Array::New(info.Env(), Ring::kOperationCodes);
+    const int result = ring_->Probe(supported.Data());
     if (result < 0) return Napi::Number::New(info.Env(), result);
-    auto supported = Napi::Uint8Array::New(info.Env(), kOperations);
-    for (uint32_t i = 0; i < probe->ops_len; i++) {
-      supported[probe->ops[i].op] = (probe->ops[i].flags & IO_URING_OP_SUPPORTED) != 0 ? 1 : 0;
-    }
     return supported;
   }
 
@@ -98,18 +92,35 @@ class RingBinding : public Napi::ObjectWrap<RingBinding> {
     for (size_t i = 0; i + 1 < pieces.ElementLength(); i += 2) {
       buffers.push_back({reinterpret_cast<void*>(static_cast<uintptr_t>(pieces[i])), static_cast<size_t>(pieces[i + 1])});
     }
-    return Napi::Number::New(info.Env(), ring_->Register(IORING_REGISTER_BUFFERS, buffers.data(),
-                                                         static_cast<uint32_t>(buffers.size())));
+    return Napi::Number::New(info.Env(), ring_->RegisterBuffers(buffers.data(), static_cast<uint32_t>(buffers.size())));
   }
 
   Ring* ring_;
   Loop* loop_ = nullptr;
 };
 
-// createRing(entries, cqEntries): a description, or a negative error number
+// probeRing(): what a ring of the kernel would offer, or a negative error number
+Napi::Value ProbeRing(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  KernelRing ring;
+  int result = ring.Setup(1, 1);
+  if (result != 0) return Napi::Number::New(env, result);
+  auto supported = Napi::Uint8Array::New(env, Ring::kOperationCodes);
+  result = ring.Probe(supported.Data());
+  const uint32_t features = ring.params().features;
+  ring.Teardown();
+  auto support = Napi::Object::New(env);
+  support["features"] = Napi::Number::New(env, features);
+  support["operations"] = result < 0 ? Napi::Number::New(env, result).As<Napi::Value>() : supported;
+  return support;
+}
+
+// createRing(entries, cqEntries, isEmulated): a description, or a negative error number
 Napi::Value CreateRing(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  auto* ring = new Ring();
+  Ring* ring = nullptr;
+  if (info[2].ToBoolean()) ring = new EmulatedRing();
+  else ring = new KernelRing();
   const int error = ring->Setup(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Number>().Uint32Value());
   if (error != 0) {
     delete ring;
@@ -142,6 +153,7 @@ Napi::Value CreateRing(const Napi::CallbackInfo& info) {
 void ExportRing(Napi::Env env, Napi::Object exports) {
   auto* constructor = new Napi::FunctionReference(Napi::Persistent(RingBinding::Define(env)));
   env.SetInstanceData(constructor);
+  exports["probeRing"] = Napi::Function::New(env, ProbeRing, "probeRing");
   exports["createRing"] = Napi::Function::New(env, CreateRing, "createRing");
 }
 

@@ -90,7 +90,7 @@ function announce(options: ServerOptions, runtime: Runtime, port: number): void 
     runtime.metricsPort === undefined ? '' : `  metrics at http://127.0.0.1:${runtime.metricsPort}/metrics\n`;
   process.stdout.write(
     `sunstar-kv listens on ${host}:${port}\n` +
-      `  backend io_uring, ${shards}, ${memory} memory, fsync ${options.fsync}\n` +
+      `  backend ${runtime.backend.backend}, ${shards}, ${memory} memory, fsync ${options.fsync}\n` +
       `  data in ${path.resolve(options.data)}\n` +
       metrics +
       `  try: redis-cli${elsewhere} -p ${port} set greeting hello\n`,

@@ -1,8 +1,9 @@
+import { logBackend } from './life-cycle/log-advice.js';
 import { type LogOption, shardLogger } from './log.js';
 import { createArena, type HugePages, MAX_ARENA_BYTES, PAGE_BYTES, ShardMemory } from './memory/index.js';
 import { reportOwnStalls } from './observe/attached.js';
 import { resolveObserveOptions, type StallOptions } from './observe/options.js';
-import { Reactor } from './reactor/index.js';
+import { type BackendOption, chooseBackend, Reactor } from './reactor/index.js';
 import { createGroupNames, GroupNames } from './scheduling/group-names.js';
 import { findCurrentShard, Shard, setCurrentShard } from './shard.js';
 import { parseSize } from './size.js';
@@ -14,6 +15,11 @@ export interface AttachOptions {
   readonly memory?: number | string;
   /** Whether huge pages back the arena. @default 'auto' */
   readonly hugePages?: HugePages;
+  /**
+   * Who serves the ring: `auto` takes io_uring where it can be used, and else emulates it and logs why. The environment
+   * variable `SUNSTAR_BACKEND` goes before this. @default 'auto'
+   */
+  readonly backend?: BackendOption;
   /** How long the thread looks for work before it sleeps, in microseconds. @default 0 */
   readonly idlePollUs?: number;
   /** How long a turn should last at most, in microseconds, 50 to 100000: see docs/scheduling.md. @default 500 */
@@ -33,16 +39,20 @@ export interface AttachOptions {
  *
  * A thread is attached once; later calls return the same shard and their options are ignored.
  *
- * @throws SunstarError SUNSTAR_KERNEL_UNSUPPORTED, SUNSTAR_IO_URING_FORBIDDEN, SUNSTAR_INVALID_SIZE
+ * @throws SunstarError SUNSTAR_INVALID_SIZE, SUNSTAR_INVALID_OPTION, and those of {@link chooseBackend}
  */
 export function attach(options: AttachOptions = {}): Shard {
   const existing = findCurrentShard();
   if (existing !== undefined) return existing;
+  const choice = chooseBackend(options.backend);
+  const log = shardLogger(options.log ?? 'warn', 0);
+  logBackend(log, choice);
   const arena = createArena(arenaSize(parseSize(options.memory ?? '256MiB')), {
     hugePages: options.hugePages ?? 'auto',
   });
   const memory = new ShardMemory(arena);
   const reactor = new Reactor({
+    backend: choice.backend,
     idlePollUs: options.idlePollUs ?? 0,
     ...(options.taskQuotaUs === undefined ? {} : { taskQuotaUs: options.taskQuotaUs }),
   });
@@ -64,7 +74,7 @@ export function attach(options: AttachOptions = {}): Shard {
     reactor,
     memory,
     mesh,
-    log: shardLogger(options.log ?? 'warn', 0),
+    log,
     groupNames,
     slowOperationMs: observe.slowOperationMs,
     data: undefined,

@@ -13,6 +13,7 @@ import {
 } from './observe/options.js';
 import { type FullOffloadOptions, fullOffloadOptions, type OffloadPoolOptions } from './offload/options.js';
 import { type Placed, type Placement, placeShards } from './placement/index.js';
+import { type BackendChoice, type BackendOption, chooseBackend } from './reactor/index.js';
 import { DEFAULT_TASK_QUOTA_US } from './scheduling/index.js';
 import type { ShardCrashedError } from './shard-handle.js';
 import { parseSize } from './size.js';
@@ -34,6 +35,11 @@ export interface RuntimeOptions extends ObserveOptions {
   readonly memory?: number | string;
   /** Whether huge pages back the arenas. @default 'auto' */
   readonly hugePages?: HugePages;
+  /**
+   * Who serves the shards' rings: `auto` takes io_uring where it can be used, and else emulates it and logs why. The
+   * environment variable `SUNSTAR_BACKEND` goes before this. @default 'auto'
+   */
+  readonly backend?: BackendOption;
   /** Where the shards run. @default 'max-spread'; when overprovisioned 'unbound', with `cpus` 'fenced' */
   readonly placement?: Placement | undefined;
   /** The CPUs that shards may use: numbers, or a list such as `'0-3,8'`. @default all that the process may use */
@@ -81,6 +87,7 @@ export interface ResolvedOptions {
   readonly shardCount: number;
   readonly arenaBytes: number;
   readonly hugePages: HugePages;
+  readonly backend: BackendChoice;
   readonly placed: Placed;
   readonly idlePollUs: number;
   readonly taskQuotaUs: number;
@@ -117,6 +124,7 @@ export function resolveOptions(options: RuntimeOptions): ResolvedOptions {
     shardCount,
     arenaBytes: arenaSize(Math.floor(totalBytes(options.memory) / shardCount)),
     hugePages: checkHugePages(options.hugePages ?? 'auto'),
+    backend: chooseBackend(options.backend),
     placed,
     idlePollUs,
     taskQuotaUs: options.taskQuotaUs ?? DEFAULT_TASK_QUOTA_US,

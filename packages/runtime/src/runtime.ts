@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { SunstarError } from './errors.js';
 import { HandOver } from './life-cycle/hand-over.js';
 import { dealSockets, type ListeningSocket } from './life-cycle/listening-sockets.js';
-import { logAdvice } from './life-cycle/log-advice.js';
+import { logAdvice, logBackend } from './life-cycle/log-advice.js';
 import { Reloader } from './life-cycle/reloader.js';
 import { TakeOver } from './life-cycle/take-over.js';
 import { type Logger, shardLogger } from './log.js';
@@ -10,6 +10,7 @@ import { createArena } from './memory/index.js';
 import { Observer } from './observe/observer.js';
 import { forShard } from './observe/options.js';
 import { OffloadPool, type PoolClient } from './offload/pool.js';
+import type { BackendChoice } from './reactor/index.js';
 import { type ResolvedOptions, type RuntimeOptions, resolveOptions, usableBytes } from './runtime-options.js';
 import { createGroupNames, GroupNames } from './scheduling/group-names.js';
 import { type ShardCrashedError, ShardHandle } from './shard-handle.js';
@@ -34,6 +35,8 @@ export class Runtime implements AsyncDisposable {
   readonly shardCount: number;
   /** Arena of each shard in bytes. */
   readonly memoryPerShardBytes: number;
+  /** Who serves the shards' rings, and why. */
+  readonly backend: BackendChoice;
   /** The CPUs that each shard is bound to; undefined for one that is not bound. */
   readonly placement: readonly (readonly number[] | undefined)[];
   /**
@@ -65,6 +68,7 @@ export class Runtime implements AsyncDisposable {
     this.#log = shardLogger(this.#options.log);
     const { shardCount, arenaBytes, placed, offload, mesh } = this.#options;
     this.shardCount = shardCount;
+    this.backend = this.#options.backend;
     this.memoryPerShardBytes = arenaBytes;
     this.placement = placed.cpus;
     this.finished = new Promise((resolve, reject) => {
@@ -195,8 +199,9 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** What the shards have done since they started: tables for people. */
-  report(): Promise<string> {
-    return this.#observer.report();
+  async report(): Promise<string> {
+    const { backend, reason } = this.backend;
+    return `backend ${backend}: ${reason}\n${await this.#observer.report()}`;
   }
 
   /** The port on which the metrics are served; undefined without the option `metrics`. */
@@ -260,6 +265,7 @@ export class Runtime implements AsyncDisposable {
         cpus: placed.cpus[shardId],
         entry,
         data,
+        backend: this.backend.backend,
         idlePollUs,
         taskQuotaUs,
         groupNames: this.#groupNames,
@@ -325,9 +331,11 @@ export class Runtime implements AsyncDisposable {
   }
 
   #advise(): void {
+    const { backend } = this;
+    logBackend(this.#log, backend);
     if (!this.#options.advice) return;
     const memoryBytes = this.memoryPerShardBytes * this.shardCount;
-    logAdvice(this.#log, { memoryBytes, usableBytes: usableBytes() });
+    logAdvice(this.#log, { backend, memoryBytes, usableBytes: usableBytes() });
   }
 
   #onCrash(error: ShardCrashedError): void {

@@ -34,7 +34,11 @@ function build(): Shard {
     const result = native.pinThread(birth.cpus);
     if (result < 0) throw systemError('sched_setaffinity', result, `CPUs ${birth.cpus.join(',')}`);
   }
-  const reactor = new Reactor({ idlePollUs: birth.idlePollUs, taskQuotaUs: birth.taskQuotaUs });
+  const reactor = new Reactor({
+    backend: birth.backend,
+    idlePollUs: birth.idlePollUs,
+    taskQuotaUs: birth.taskQuotaUs,
+  });
   const layout = ControlLayout.of(birth.control);
   // With an explicit length: a view that follows the length of a growable buffer is far slower.
   const words = new Int32Array(birth.control, 0, birth.control.byteLength / 4);

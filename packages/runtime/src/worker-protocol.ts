@@ -4,6 +4,7 @@ import type { LogOption } from './log.js';
 import type { MetricFamily } from './metrics/index.js';
 import type { ShardObserveOptions } from './observe/options.js';
 import type { OffloadCommand, OffloadReport } from './offload/protocol.js';
+import type { Backend } from './reactor/index.js';
 import type { MeshLimits } from './smp/index.js';
 
 /** What the main thread gives a shard's thread at its birth. */
@@ -24,6 +25,7 @@ export interface ShardBirth {
   readonly cpus: readonly number[] | undefined;
   readonly entry: string;
   readonly data: unknown;
+  readonly backend: Backend;
   readonly idlePollUs: number;
   readonly taskQuotaUs: number;
   readonly groupNames: SharedArrayBuffer;

@@ -24,7 +24,7 @@ export class ServerFacts implements ServerInfo {
       value: String(value),
     });
     return [
-      line('server', 'backend', 'io_uring'),
+      line('server', 'backend', this.#core.reactor.backend),
       line('server', 'tcp_port', options.port),
       line('server', 'uptime_in_seconds', uptimeSeconds),
       line('server', 'uptime_in_days', Math.floor(uptimeSeconds / 86_400)),

@@ -1,4 +1,5 @@
 import { allowedCpus, cpuQuota } from '../placement/index.js';
+import type { BackendChoice } from '../reactor/index.js';
 import { formatSize } from '../size.js';
 import { SystemFiles } from '../system-files.js';
 
@@ -18,6 +19,8 @@ export interface Advice {
 export interface AdviceOptions {
   /** The directory that stands for `/`. @default '/' */
   readonly root?: string;
+  /** What was chosen when the shards were started. @default left to what the files of the machine tell */
+  readonly backend?: BackendChoice;
   /** Memory of all shards together in bytes. @default not checked */
   readonly memoryBytes?: number;
   /** Memory that the process may use, in bytes. @default not checked */
@@ -67,12 +70,33 @@ function info(code: string, message: string, remedy: string): Advice {
   return { code: `SUNSTAR_ADVICE_${code}`, severity: 'info', message, remedy };
 }
 
-function kernel(files: SystemFiles): Advice | undefined {
+function emulation(_: SystemFiles, { backend }: AdviceOptions): Advice | undefined {
+  return backend === undefined ? undefined : backendAdvice(backend);
+}
+
+/** About rings that are emulated although nobody asked for that. */
+export function backendAdvice({ obstacle }: BackendChoice): Advice | undefined {
+  if (obstacle === undefined) return undefined;
+  return warn(
+    'EMULATED',
+    `io_uring cannot be used, so the rings are emulated: everything works, more slowly. ${obstacle.message}`,
+    obstacle.code === 'SUNSTAR_IO_URING_FORBIDDEN'
+      ? 'Allow the io_uring system calls (Docker: a seccomp profile with io_uring_setup, io_uring_enter and io_uring_register), or set `backend` to emulated to silence this.'
+      : 'Run on Linux 6.1 or newer, or set `backend` to emulated to silence this.',
+  );
+}
+
+function kernel(files: SystemFiles, { backend }: AdviceOptions): Advice | undefined {
+  if (backend?.backend === 'emulated') return undefined;
   const release = files.read('proc/sys/kernel/osrelease') ?? '';
   const [major, minor] = /^(\d+)\.(\d+)/.exec(release)?.slice(1).map(Number) ?? [];
   if (major === undefined || major > 6 || (major === 6 && minor >= 1)) return undefined;
   if (major < 6)
-    return warn('KERNEL', `Linux ${release} lacks what sunstar needs.`, 'Run on Linux 6.1 or newer.');
+    return warn(
+      'KERNEL',
+      `The io_uring of Linux ${release} lacks what sunstar needs: the rings are emulated, which is slower.`,
+      'Run on Linux 6.1 or newer.',
+    );
   return info(
     'KERNEL',
     `Linux ${release} cannot defer the work of completions to the shard (IORING_SETUP_DEFER_TASKRUN).`,
@@ -80,7 +104,8 @@ function kernel(files: SystemFiles): Advice | undefined {
   );
 }
 
-function ioUring(files: SystemFiles): Advice | undefined {
+function ioUring(files: SystemFiles, { backend }: AdviceOptions): Advice | undefined {
+  if (backend?.backend === 'emulated') return undefined;
   const disabled = Number(files.read('proc/sys/kernel/io_uring_disabled') ?? 0);
   if (disabled === 0 || (disabled === 1 && hasCapability(files, CAP_SYS_ADMIN))) return undefined;
   return warn(
@@ -205,6 +230,7 @@ function backlog(files: SystemFiles): Advice | undefined {
 }
 
 const CHECKS: readonly Check[] = [
+  emulation,
   ioUring,
   kernel,
   memory,

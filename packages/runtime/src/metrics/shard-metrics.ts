@@ -37,6 +37,12 @@ function reactorMetrics(metrics: Metrics, reactor: Reactor): void {
     return seconds + nanoseconds / 1e9;
   };
   register(metrics, [
+    [
+      'gauge',
+      'sunstar_reactor_backend',
+      'Who serves the ring: 1 for the backend of this name.',
+      () => [{ value: 1, labels: { backend: reactor.backend } }],
+    ],
     ['counter', 'sunstar_reactor_uptime_seconds_total', 'Time since the shard was made.', uptime],
     [
       'counter',
@@ -46,18 +52,18 @@ function reactorMetrics(metrics: Metrics, reactor: Reactor): void {
     ],
     ['counter', 'sunstar_reactor_ticks_total', 'Runs of the tick.', () => reactor.stats.ticks],
     ['counter', 'sunstar_reactor_sleeps_total', 'Sleeps in the kernel.', () => reactor.stats.sleeps],
-    ['counter', 'sunstar_reactor_enters_total', 'Times the kernel was entered.', () => reactor.stats.enters],
+    ['counter', 'sunstar_reactor_enters_total', 'Times the ring was entered.', () => reactor.stats.enters],
     ['counter', 'sunstar_reactor_wakeups_total', 'Wakings by other shards.', () => reactor.stats.wakeUps],
     [
       'counter',
       'sunstar_reactor_operations_total',
-      'Operations given to the kernel.',
+      'Operations given to the ring.',
       () => reactor.stats.submitted,
     ],
     [
       'gauge',
       'sunstar_reactor_operations_in_flight',
-      'Operations that the kernel has.',
+      'Operations that are in flight.',
       () => reactor.stats.inFlight,
     ],
   ]);

@@ -1,3 +1,4 @@
+export { type Backend, type BackendChoice, type BackendOption, chooseBackend } from './backend.js';
 export type { Completion } from './completion.js';
 export {
   AT_FDCWD,

@@ -1,5 +1,9 @@
+import type { Backend } from './backend.js';
+
 /** Options of a Reactor. */
 export interface ReactorOptions {
+  /** Who serves the ring; see {@link chooseBackend}. @default 'io_uring' */
+  readonly backend?: Backend;
   /** Entries of the submission queue, a power of two. @default 1024 */
   readonly submissionEntries?: number;
   /** Entries of the completion queue, a power of two. @default 8192 */
@@ -12,6 +16,8 @@ export interface ReactorOptions {
 
 /** Counters of a Reactor; those of the loop wrap at 2^32. */
 export interface ReactorStats {
+  /** Who serves the ring. */
+  readonly backend: Backend;
   /** Operations in flight, the reactor's own poll of libuv included. */
   readonly inFlight: number;
   readonly submitted: number;
@@ -20,7 +26,7 @@ export interface ReactorStats {
   readonly ticks: number;
   /** How often the thread slept in the kernel. */
   readonly sleeps: number;
-  /** How often the kernel was entered for the ring. */
+  /** How often the ring was entered: with io_uring, system calls. */
   readonly enters: number;
   /** How often another shard woke this one. */
   readonly wakeUps: number;

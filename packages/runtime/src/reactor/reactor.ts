@@ -10,6 +10,7 @@ import { DEFAULT_TASK_QUOTA_US, watchTurns } from '../scheduling/preempt.js';
 import type { SchedulerHost } from '../scheduling/scheduler.js';
 import { threadScheduler } from '../scheduling/thread-scheduler.js';
 import { AtOnceList } from './at-once.js';
+import type { Backend } from './backend.js';
 import { monotonicMs } from './clock.js';
 import type { Completion } from './completion.js';
 import { IORING_CQE_F, IORING_OP, IOSQE } from './constants.js';
@@ -17,7 +18,7 @@ import { Descriptors } from './descriptors.js';
 import { OperationTable } from './operation-table.js';
 import type { OperationObserver, ReactorOptions, ReactorStats } from './options.js';
 import { PromisePool } from './promise-pool.js';
-import { checkRing, ringRefused } from './requirements.js';
+import { ringRefused } from './requirements.js';
 import { SubmissionQueue } from './submission-queue.js';
 import { TaskList } from './task-list.js';
 
@@ -51,7 +52,7 @@ const UNCOUNTED = TAG.WAKE | TAG.AT_ONCE;
 const IGNORE_RESULT: Completion = { complete() {} };
 
 /**
- * The event loop of one shard. It writes submission entries into the kernel's ring and reads its
+ * The event loop of one shard. It writes submission entries into the ring and reads its
  * completions with typed arrays; native code calls {@link Reactor} only to say "there is work", and
  * waits when there is none. Everything runs on the thread that made the reactor.
  *
@@ -62,6 +63,8 @@ export class Reactor implements Disposable {
   readonly descriptors: Descriptors;
   /** Those of them with zero-copy sends in flight: the end of the thread waits for, or disconnects, their peers. */
   readonly zeroCopy: Descriptors;
+  /** Who serves the ring. */
+  readonly backend: Backend;
   /** The native ring: for registrations (buffers) by the packages above. */
   readonly ring: Ring;
   /** The ring's own descriptor: where other shards post their wake-ups. */
@@ -100,12 +103,13 @@ export class Reactor implements Disposable {
   #ticking = false;
 
   constructor(options: ReactorOptions = {}) {
+    this.backend = options.backend ?? 'io_uring';
     const description = native.createRing(
       options.submissionEntries ?? 1024,
       options.completionEntries ?? 8192,
+      this.backend === 'emulated',
     );
     if (typeof description === 'number') throw ringRefused(description);
-    checkRing(description);
     this.ring = description.ring;
     this.ringFd = description.fd;
     this.#queues = new Int32Array(description.queues);
@@ -158,6 +162,7 @@ export class Reactor implements Disposable {
   get stats(): ReactorStats {
     const control = this.#control;
     return {
+      backend: this.backend,
       inFlight: this.#operations.size,
       submitted: this.#submitted,
       completed: this.#submitted - this.#operations.size,

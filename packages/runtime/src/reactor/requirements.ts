@@ -1,4 +1,4 @@
-import type { RingDescription } from '@sunstar/native';
+import type { RingSupport } from '@sunstar/native';
 import { errnoName } from '../errno.js';
 import { SunstarError } from '../errors.js';
 import { IORING_OP } from './constants.js';
@@ -39,23 +39,23 @@ export function missingFeatures(features: number, supported: Uint8Array): string
   return missing;
 }
 
-/** Throws one error that names everything missing, if anything is. */
-export function checkRing(description: RingDescription): void {
-  const supported = description.ring.probe();
-  if (typeof supported === 'number') {
-    throw new SunstarError(
+/** Why the kernel's rings cannot be used, as one error that names everything; undefined when they can. */
+export function requirementError(support: RingSupport | number): SunstarError | undefined {
+  if (typeof support === 'number') return ringRefused(support);
+  const { features, operations } = support;
+  if (typeof operations === 'number') {
+    return new SunstarError(
       'SUNSTAR_KERNEL_UNSUPPORTED',
-      `This kernel cannot tell which ring operations it has (${errnoName(-supported)}). sunstar needs Linux 6.0 or newer.`,
-      { syscall: 'io_uring_register', errno: -supported },
+      `This kernel cannot tell which ring operations it has (${errnoName(-operations)}). io_uring is used on Linux 6.0 or newer.`,
+      { syscall: 'io_uring_register', errno: -operations },
     );
   }
-  const missing = missingFeatures(description.features, supported);
-  if (missing.length > 0) {
-    throw new SunstarError(
-      'SUNSTAR_KERNEL_UNSUPPORTED',
-      `This kernel lacks what sunstar needs: ${missing.join('; ')}. Run on a newer kernel.`,
-    );
-  }
+  const missing = missingFeatures(features, operations);
+  if (missing.length === 0) return undefined;
+  return new SunstarError(
+    'SUNSTAR_KERNEL_UNSUPPORTED',
+    `The io_uring of this kernel lacks what sunstar needs: ${missing.join('; ')}. Run on a newer kernel.`,
+  );
 }
 
 /** The error for a ring that the kernel refused to create. */
@@ -74,7 +74,7 @@ export function ringRefused(result: number): SunstarError {
   if (name === 'ENOSYS') {
     return new SunstarError(
       'SUNSTAR_KERNEL_UNSUPPORTED',
-      'This kernel has no io_uring (ENOSYS). sunstar needs Linux 6.0 or newer.',
+      'This kernel has no io_uring, or a filter hides it (ENOSYS). io_uring is used on Linux 6.0 or newer.',
       options,
     );
   }

@@ -1,5 +1,3 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { IORING_OP } from '../../src/reactor/constants.js';
 import { missingFeatures, ringRefused } from '../../src/reactor/requirements.js';
@@ -34,18 +32,5 @@ describe('the requirements of a kernel', () => {
     expect(error.code).toBe(code);
     expect(error.message).toMatch(text);
     expect(error.errno).toBe(-result);
-  });
-
-  it('fail with one clear error where a seccomp filter forbids io_uring', async () => {
-    const fixtures = new URL('../fixtures/', import.meta.url);
-    const { stdout } = await promisify(execFile)('python3', [
-      new URL('without_io_uring.py', fixtures).pathname,
-      process.execPath,
-      new URL('attach-and-report.mjs', fixtures).pathname,
-    ]);
-    expect(JSON.parse(stdout)).toMatchObject({
-      code: 'SUNSTAR_IO_URING_FORBIDDEN',
-      syscall: 'io_uring_setup',
-    });
   });
 });

@@ -1,0 +1,51 @@
+// Rings of provided buffers (IORING_REGISTER_PBUF_RING), consumed in user space.
+#pragma once
+
+#include <linux/io_uring.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <vector>
+
+namespace sunstar {
+
+class ProvidedBuffers {
+ public:
+  int Add(uint16_t group, uint32_t entries, void* memory) {
+    if (entries == 0 || entries > kMaxEntries || (entries & (entries - 1)) != 0) return -EINVAL;
+    if (group >= groups_.size()) groups_.resize(group + size_t{1});
+    if (groups_[group].buffers != nullptr) return -EEXIST;
+    groups_[group] = {static_cast<io_uring_buf*>(memory), static_cast<uint16_t>(entries - 1), 0};
+    return 0;
+  }
+
+  int Remove(uint16_t group) {
+    if (group >= groups_.size() || groups_[group].buffers == nullptr) return -ENOENT;
+    groups_[group] = {};
+    return 0;
+  }
+
+  // The next buffer, which is still there for others until it is taken; nullptr when there is none.
+  const io_uring_buf* Next(uint16_t group) const {
+    if (group >= groups_.size() || groups_[group].buffers == nullptr) return nullptr;
+    const Group& one = groups_[group];
+    // The tail lies in the reserved field of the first entry.
+    if (__atomic_load_n(&one.buffers[0].resv, __ATOMIC_ACQUIRE) == one.head) return nullptr;
+    return &one.buffers[one.head & one.mask];
+  }
+
+  void Take(uint16_t group) { groups_[group].head++; }
+
+ private:
+  static constexpr uint32_t kMaxEntries = 32768;
+
+  struct Group {
+    io_uring_buf* buffers = nullptr;
+    uint16_t mask = 0;
+    uint16_t head = 0;
+  };
+
+  std::vector<Group> groups_;
+};
+
+}  // namespace sunstar
