@@ -8,6 +8,7 @@ import {
   IORING_FSYNC_DATASYNC,
   IORING_OP,
   type IoQueue,
+  inThisGroup,
   type ShardContext,
   type ShardMemory,
   systemError,
@@ -387,7 +388,7 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
   /** Takes no more operations, waits for those in flight, and closes the descriptor. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
-    return this.#closing;
+    return inThisGroup(this.#closing);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

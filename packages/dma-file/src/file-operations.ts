@@ -8,6 +8,7 @@ import {
   type Reactor,
   type ShardMemory,
   SunstarError,
+  swapGroup,
 } from '@sunstar/runtime';
 import { alignDown } from './alignment.js';
 import { FileOperation, Lane, type OperationOwner } from './file-operation.js';
@@ -49,7 +50,7 @@ export interface OperationsTarget {
  * A submission never throws and never completes before it returned. One that cannot be made completes with
  * −EBADF after close, −EBUSY when too many wait.
  */
-export class FileOperations implements Completion, OperationOwner {
+export class FileOperations implements OperationOwner {
   readonly #target: OperationsTarget;
   readonly #pool: FileOperation[] = [];
   /** One for each scheduling group that ever used the file; most have one. */
@@ -57,8 +58,7 @@ export class FileOperations implements Completion, OperationOwner {
   readonly #room: ConditionVariable = new ConditionVariable();
   #lane: Lane = new Lane(0);
   #queued = 0;
-  #refused: Completion[] = [];
-  #refusedResults: number[] = [];
+  #refusals = 0;
   #inFlight = 0;
   #isClosed = false;
   #drained: (() => void) | null = null;
@@ -234,12 +234,15 @@ export class FileOperations implements Completion, OperationOwner {
   }
 
   #startWaiting(lane: Lane): void {
+    // Whoever made the room: what the ring is given belongs to the group that waited.
+    const before = swapGroup(lane.groupId);
     while (lane.inFlight < this.#target.depth) {
       const operation = lane.waiting.shift() as FileOperation | null;
-      if (operation === null) return;
+      if (operation === null) break;
       this.#queued--;
       this.#begin(lane, operation);
     }
+    swapGroup(before);
   }
 
   /** Called by the operation in its turn. */
@@ -266,18 +269,14 @@ export class FileOperations implements Completion, OperationOwner {
 
   /** Completes an operation that was not made, from the loop like any other. */
   #refuse(target: Completion, result: number): void {
-    if (this.#refused.length === 0) this.#target.reactor.defer(this);
-    this.#refused.push(target);
-    this.#refusedResults.push(result);
+    this.#refusals++;
+    // In a turn of the group that asked.
+    this.#target.reactor.defer({ complete: () => this.#answerRefused(target, result) });
   }
 
-  /** Deferred: answers the refused operations. */
-  complete(): void {
-    const refused = this.#refused;
-    const results = this.#refusedResults;
-    this.#refused = [];
-    this.#refusedResults = [];
-    for (let i = 0; i < refused.length; i++) refused[i].complete(results[i], 0);
+  #answerRefused(target: Completion, result: number): void {
+    this.#refusals--;
+    target.complete(result, 0);
     for (const lane of this.#lanes) this.#startWaiting(lane);
     this.#checkDrained();
   }
@@ -373,7 +372,7 @@ export class FileOperations implements Completion, OperationOwner {
   }
 
   #checkDrained(): void {
-    if (this.#drained === null || this.#inFlight > 0 || this.queued > 0 || this.#refused.length > 0) return;
+    if (this.#drained === null || this.#inFlight > 0 || this.queued > 0 || this.#refusals > 0) return;
     this.#drained();
     this.#drained = null;
   }

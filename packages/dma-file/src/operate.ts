@@ -1,4 +1,4 @@
-import { type Completion, ERRNO, systemError } from '@sunstar/runtime';
+import { type Completion, ERRNO, inThisGroup, systemError } from '@sunstar/runtime';
 import type { FileOperations, Ticket } from './file-operations.js';
 import { abortedError } from './io-options.js';
 
@@ -26,7 +26,7 @@ export function operateWithSignal(
   signal: AbortSignal,
   submit: (completion: Completion) => Ticket | null,
 ): Promise<number> {
-  return new Promise((resolve, reject) => {
+  const result = new Promise<number>((resolve, reject) => {
     let ticket: Ticket | null = null;
     const completion: Completion = {
       complete(result: number): void {
@@ -43,4 +43,6 @@ export function operateWithSignal(
     signal.addEventListener('abort', abort);
     ticket = submit(completion);
   });
+  // A signal ends it in the group that aborts.
+  return inThisGroup(result);
 }

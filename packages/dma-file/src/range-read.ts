@@ -3,6 +3,7 @@ import {
   type Completion,
   ERRNO,
   IORING_OP,
+  inThisGroup,
   type ShardMemory,
   type SunstarError,
   systemError,
@@ -182,7 +183,9 @@ export function readRange(
   signal?: AbortSignal,
 ): Promise<IOBuf> {
   if (length === 0) return Promise.resolve(new IOBuf(target.memory));
-  return new Promise((resolve, reject) => {
+  const content = new Promise<IOBuf>((resolve, reject) => {
     new RangeRead(target, position, length, source, signal, resolve, reject);
   });
+  // A signal ends it in the group that aborts.
+  return signal === undefined ? content : inThisGroup(content);
 }

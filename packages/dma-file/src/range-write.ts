@@ -1,5 +1,12 @@
 import { FRAGMENT_SIZE_BYTES_MAX, type IOBuf, IOVEC_SIZE_BYTES } from '@sunstar/iobuf';
-import { type Completion, ERRNO, IORING_OP, OutOfMemoryError, systemError } from '@sunstar/runtime';
+import {
+  type Completion,
+  ERRNO,
+  IORING_OP,
+  inThisGroup,
+  OutOfMemoryError,
+  systemError,
+} from '@sunstar/runtime';
 import { alignDown, alignUp } from './alignment.js';
 import type { Ticket } from './file-operations.js';
 import { abortedError } from './io-options.js';
@@ -339,7 +346,7 @@ export function writeRange(
   data: Uint8Array | IOBuf,
   options: RangeWriteOptions = {},
 ): Promise<number> {
-  return new Promise((resolve, reject) => {
+  const written = new Promise<number>((resolve, reject) => {
     const { memory } = target;
     let source: Source;
     if (data instanceof Uint8Array) source = new BytesSource(data, memory.bytes);
@@ -347,4 +354,6 @@ export function writeRange(
     else source = new BytesSource(data.toBuffer(), memory.bytes);
     new RangeWrite(target, position, source, options, resolve, reject);
   });
+  // A signal ends it in the group that aborts.
+  return options.signal === undefined ? written : inThisGroup(written);
 }

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { SunstarError } from '@sunstar/runtime';
+import { inThisGroup, SunstarError } from '@sunstar/runtime';
 import { AttemptRace, interleave } from './connect/attempt-race.js';
 import { ConnectAttempt, describeTarget, type Target } from './connect/connect-attempt.js';
 import { Deadline } from './connect/deadline.js';
@@ -32,7 +32,7 @@ export interface ConnectOptions extends ConnectionOptions {
 }
 
 /**
- * Opens a TCP or Unix connection from the current shard. Of the addresses of a name, the first to answer wins.
+ * Opens a TCP or Unix connection from the current shard. It belongs to the scheduling group that calls this. Of the addresses of a name, the first to answer wins.
  *
  * @throws SunstarError SUNSTAR_CONNECT_TIMEOUT, SUNSTAR_HOST_NOT_FOUND, SUNSTAR_CONNECT_ABORTED,
  * SUNSTAR_ECONNREFUSED and other system errors of the last address, SUNSTAR_INVALID_OPTION,
@@ -52,7 +52,10 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   try {
     const targets: readonly Target[] =
       path === undefined
-        ? interleave(await deadline.race(resolveHost(host))).map((address) => ({ address, port }))
+        ? interleave(await inThisGroup(deadline.race(resolveHost(host)))).map((address) => ({
+            address,
+            port,
+          }))
         : [{ address: socketPath(path), port }];
     const race = new AttemptRace<Target, number>(
       targets,
@@ -61,7 +64,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
       (late) => network.reactor.close(late),
     );
     deadline.onExpire = (error): void => race.abort(error);
-    const fd = await race.run();
+    const fd = await inThisGroup(race.run());
     network.stats.connected++;
     return new Connection(network, fd, limits, network.stats);
   } finally {

@@ -1,5 +1,6 @@
+import type { IOBuf } from '@sunstar/iobuf';
 import { attach, currentGroupId, type SchedulingGroup, yieldNow } from '@sunstar/runtime';
-import { connect, listen } from '@sunstar/zerocopy-net';
+import { connect, listen, pipelined } from '@sunstar/zerocopy-net';
 import { expect, test } from 'vitest';
 
 const { groups } = attach({ memory: '64MiB' });
@@ -57,4 +58,88 @@ test('connections of several scheduling groups at once: each end continues in it
   expect(currentGroupId()).toBe(groups.default.id);
   expect(wrong.slice(0, 10)).toEqual([]);
   expect(checks).toBeGreaterThan(2_000);
+});
+
+test('a connection belongs to the group that connects, also by name, and so does its failure', async () => {
+  const asking = groups.create({ name: 'asking' });
+  await using listener = await listen({ port: 0 }, async (connection) => {
+    for await (const piece of connection) piece[Symbol.dispose]();
+  });
+  await asking.run(async () => {
+    // Node answers the lookup, and sets off the deadline, in the default group.
+    const connection = await connect({ port: listener.port, host: 'localhost' });
+    expect(currentGroupId()).toBe(asking.id);
+    await connection.write('hello');
+    expect(currentGroupId()).toBe(asking.id);
+    await connection.close();
+    const controller = new AbortController();
+    setImmediate(() => controller.abort());
+    const { signal } = controller;
+    // Documentation addresses (RFC 5737) answer nobody; without a route, the attempt fails by itself.
+    for (const options of [{ signal }, { timeoutMs: 1 }]) {
+      await expect(connect({ port: 9, host: '192.0.2.1', ...options })).rejects.toThrow();
+      expect(currentGroupId()).toBe(asking.id);
+    }
+  });
+});
+
+test('requests of a pipeline are decoded and begun in its group, whichever group answers them', async () => {
+  const piping = groups.create({ name: 'piping' });
+  const working = groups.create({ name: 'working' });
+  const seen = new Map<string, Set<number>>();
+  const see = (where: string): void => {
+    const ids = seen.get(where) ?? new Set<number>();
+    seen.set(where, ids.add(currentGroupId()));
+  };
+  const answers: (() => void)[] = [];
+  const later = <T>(
+    settle: (resolve: (value: T) => void, reject: (error: Error) => void) => void,
+  ): Promise<T> => new Promise((resolve, reject) => answers.push(() => settle(resolve, reject)));
+  const listener = await piping.run(() =>
+    listen(
+      { port: 0 },
+      pipelined({
+        maxRequests: 2,
+        decode(input: IOBuf): number | null {
+          see('decode');
+          if (input.sizeBytes === 0) return null;
+          using first = input.takeFront(1);
+          const request = first.toBuffer()[0];
+          return request;
+        },
+        handle(request) {
+          see('handle');
+          if (request % 3 === 0) return later<string>((_, reject) => reject(new Error('why')));
+          const responded = later<string>((resolve) => resolve('.'));
+          return request % 3 === 1
+            ? responded
+            : { dispatched: later<void>((resolve) => resolve()), responded };
+        },
+        onError() {
+          see('onError');
+          return '!';
+        },
+      }),
+    ),
+  );
+  let isOver = false;
+  const answering = working.run(async () => {
+    while (!isOver) {
+      await yieldNow();
+      answers.shift()?.();
+    }
+  });
+  const client = await connect({ port: listener.port });
+  await client.write(Uint8Array.from({ length: 60 }, (_, i) => i));
+  using answer = await client.readExactly(60);
+  expect(answer.toString()).toBe('!..'.repeat(20));
+  isOver = true;
+  await answering;
+  await client.close();
+  await listener.close();
+  expect(Object.fromEntries(seen)).toEqual({
+    decode: new Set([piping.id]),
+    handle: new Set([piping.id]),
+    onError: new Set([piping.id]),
+  });
 });

@@ -1,3 +1,5 @@
+import { inThisGroup } from '@sunstar/runtime';
+
 /** A promise that is settled from outside. */
 export class Deferred<T> {
   readonly promise: Promise<T>;
@@ -23,7 +25,7 @@ export class Signal {
   /** Resolves at the next `resolve()`. */
   wait(): Promise<void> {
     this.#waiting ??= new Deferred();
-    return this.#waiting.promise;
+    return inThisGroup(this.#waiting.promise);
   }
 
   resolve(): void {

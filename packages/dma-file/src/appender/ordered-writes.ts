@@ -1,4 +1,5 @@
 import type { IOBuf } from '@sunstar/iobuf';
+import { inThisGroup } from '@sunstar/runtime';
 import { appenderFullError } from '../errors.js';
 
 /** Writes of one appender that may wait for room. */
@@ -32,7 +33,7 @@ export class OrderedWrites {
     this.#waiting++;
     const written = this.#last.then(() => this.#write(data)).finally(() => this.#waiting--);
     this.#last = written.catch(() => undefined);
-    return written;
+    return inThisGroup(written);
   }
 
   async #write(data: Uint8Array | IOBuf): Promise<number> {

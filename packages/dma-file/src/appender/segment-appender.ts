@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import type { IOBuf } from '@sunstar/iobuf';
-import { ERRNO, type SunstarError, systemError } from '@sunstar/runtime';
+import { ERRNO, inThisGroup, type SunstarError, systemError } from '@sunstar/runtime';
 import { CommitDelay } from '../dispatch/commit-delay.js';
 import {
   appenderBusyError,
@@ -221,7 +221,7 @@ export class SegmentAppender implements AsyncDisposable {
    */
   flush(): Promise<number> {
     if (this.#closing !== null) return Promise.reject(appenderClosedError());
-    return this.#flush();
+    return inThisGroup(this.#flush());
   }
 
   /** Asks for a flush without a promise: `onFlushed` reports it, `onError` its failure. */
@@ -265,7 +265,7 @@ export class SegmentAppender implements AsyncDisposable {
       this.#truncating = null;
       this.#wakeRoom();
     });
-    await this.#truncating;
+    await inThisGroup(this.#truncating);
   }
 
   /**
@@ -275,7 +275,7 @@ export class SegmentAppender implements AsyncDisposable {
    */
   seal(): Promise<void> {
     if (this.#closing !== null) return Promise.reject(appenderClosedError());
-    return this.#seal();
+    return inThisGroup(this.#seal());
   }
 
   /**
@@ -284,7 +284,7 @@ export class SegmentAppender implements AsyncDisposable {
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
-    return this.#closing;
+    return inThisGroup(this.#closing);
   }
 
   /** A Node stream into the log; finishing it seals and closes the file. */

@@ -1,4 +1,4 @@
-import { type Completion, SunstarError } from '@sunstar/runtime';
+import { type Completion, inThisGroup, SunstarError } from '@sunstar/runtime';
 import type { AppendTarget, OneShotTimer } from '../appender/append-target.js';
 import { Deferred } from '../appender/deferred.js';
 import { integerOption } from '../open-options.js';
@@ -148,7 +148,7 @@ export class FlushDispatcher<W, R> implements AsyncDisposable {
     const write = new PendingWrite<W, R>(data);
     this.#writes.push(write);
     this.#schedule();
-    return write.promise;
+    return inThisGroup(write.promise);
   }
 
   /** Resolves when everything that was written before, and did not fail, survives a power cut. */
@@ -166,13 +166,13 @@ export class FlushDispatcher<W, R> implements AsyncDisposable {
     }
     if (this.#isGathering && this.#delay.hasQuorum(this.#waiting)) this.#gathered();
     else this.#schedule();
-    return flush.promise;
+    return inThisGroup(flush.promise);
   }
 
   /** Takes nothing more; resolves when everything queued has its result. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
-    return this.#closing;
+    return inThisGroup(this.#closing);
   }
 
   /** {@link close} */

@@ -1,4 +1,5 @@
 import type { IOBuf } from '@sunstar/iobuf';
+import { inThisGroup } from '@sunstar/runtime';
 
 interface Passenger {
   readonly resolve: (content: IOBuf) => void;
@@ -19,9 +20,10 @@ export class Flight {
 
   /** Waits for it. @returns A share of its own, of at most `length` bytes. */
   join(length: number): Promise<IOBuf> {
-    return new Promise((resolve, reject) => {
+    const content = new Promise<IOBuf>((resolve, reject) => {
       this.#passengers.push({ resolve, reject, length });
     });
+    return inThisGroup(content);
   }
 
   land(content: IOBuf): void {

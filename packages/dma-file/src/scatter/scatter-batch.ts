@@ -1,4 +1,4 @@
-import { SunstarError } from '@sunstar/runtime';
+import { inThisGroup, SunstarError } from '@sunstar/runtime';
 import type { RangeWriteObserver } from '../range-write.js';
 import { ScatterError } from './scatter-error.js';
 
@@ -99,7 +99,7 @@ export class ScatterBatch {
       const error = this.#errors.get(index);
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
-    return this.#waiter(index).promise;
+    return inThisGroup(this.#waiter(index).promise);
   }
 
   /** Whether a page is written. */

@@ -1,5 +1,6 @@
 import { OutOfMemoryError, SunstarError } from '../errors.js';
 import { type Arena, openArena, type ShardMemory } from '../memory/index.js';
+import { inThisGroup } from '../scheduling/index.js';
 import type { MessageLimits } from '../smp/codec/limits.js';
 import type { Lender } from '../smp/codec/transfer.js';
 import { fromWire } from '../worker-protocol.js';
@@ -71,13 +72,17 @@ export class OffloadClient {
     return count;
   }
 
-  /** Sends a call. */
+  /** Sends a call; settles in the scheduling group that sends it. */
   call(
     module: string,
     name: string,
     args: readonly unknown[],
     options: OffloadOptions = {},
   ): Promise<unknown> {
+    return inThisGroup(this.#send(module, name, args, options));
+  }
+
+  #send(module: string, name: string, args: readonly unknown[], options: OffloadOptions): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const { signal, timeoutMs, limit = this.#parts.defaultLimit() } = options;
       const what = `${name} of ${module}`;

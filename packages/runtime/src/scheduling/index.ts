@@ -10,5 +10,5 @@ export {
 } from './groups.js';
 export { DEFAULT_TASK_QUOTA_US, needPreempt } from './preempt.js';
 export { ShardGroups } from './shard-groups.js';
-export { callIn, currentGroup } from './thread-scheduler.js';
+export { callIn, currentGroup, inThisGroup } from './thread-scheduler.js';
 export { maybeYield, yieldNow } from './yield.js';

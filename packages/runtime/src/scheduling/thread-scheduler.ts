@@ -47,9 +47,15 @@ export function callIn(groupId: number, call: () => void): void {
   else threadScheduler.post(groupId, { complete: call });
 }
 
-/** The same outcome, in a turn of the group that calls this. */
-export async function inThisGroup<T>(promise: PromiseLike<T>): Promise<T> {
-  const groupId = currentGroupId();
+/**
+ * The same outcome, in a turn of the group that calls this: for a promise that several groups share, or that another
+ * group may settle. While a thread has only one group it is the promise itself.
+ */
+export function inThisGroup<T>(promise: Promise<T>): Promise<T> {
+  return threadScheduler.grouped ? continueIn(promise, currentGroupId()) : promise;
+}
+
+async function continueIn<T>(promise: Promise<T>, groupId: number): Promise<T> {
   try {
     return await promise;
   } finally {

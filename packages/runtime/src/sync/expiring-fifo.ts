@@ -1,4 +1,6 @@
 import { SunstarError } from '../errors.js';
+import { currentGroupId } from '../scheduling/current-group.js';
+import { callIn } from '../scheduling/thread-scheduler.js';
 import { aborted, checkInteger, invariant, timedOut } from './errors.js';
 import { threadTimers } from './node-timers.js';
 import { Timer, type Timers } from './timer.js';
@@ -9,7 +11,8 @@ const DEFAULT_CAPACITY = 65_536;
 /** Options of an {@link ExpiringFifo}. */
 export interface ExpiringFifoOptions<T> {
   /**
-   * Gets an item that left because its time was up (`SUNSTAR_TIMEOUT`) or its signal was aborted (`SUNSTAR_ABORTED`).
+   * Gets an item that left because its time was up (`SUNSTAR_TIMEOUT`) or its signal was aborted (`SUNSTAR_ABORTED`),
+   * in the scheduling group that had added it.
    */
   readonly onExpired: (item: T, error: SunstarError) => void;
   /** Items at the same time, 1 to 2^31 − 1. @default 65536 */
@@ -32,6 +35,7 @@ class Entry<T> extends Timer {
     this.item = item;
     this.timeoutMs = options?.timeoutMs ?? Number.POSITIVE_INFINITY;
     this.signal = options?.signal;
+    this.ownerId = currentGroupId();
   }
 
   override onExpired(): void {
@@ -107,7 +111,7 @@ export class ExpiringFifo<T> {
   /** For the entries only. @internal */
   expire(entry: Entry<T>, error: SunstarError): void {
     this.#remove(entry);
-    this.#onExpired(entry.item, error);
+    callIn(entry.ownerId, () => this.#onExpired(entry.item, error));
   }
 
   /** Throws when the state contradicts itself. For tests. */

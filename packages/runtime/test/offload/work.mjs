@@ -91,3 +91,7 @@ export function usedBytes() {
 }
 
 export const notFunction = 3;
+
+export function sleepFor(delayMs) {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
+}

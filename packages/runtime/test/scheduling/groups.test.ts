@@ -3,16 +3,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   attach,
+  Barrier,
+  ConditionVariable,
   currentGroupId,
   DEFAULT_GROUP_ID,
+  ExpiringFifo,
   IORING_OP,
+  Latch,
   MAX_GROUPS,
+  Mutex,
+  maxConcurrentForEach,
   maybeYield,
   needPreempt,
+  offload,
+  Queue,
   Runtime,
+  RwLock,
+  retry,
+  Semaphore,
+  SharedPromise,
   sleep,
   Timer,
   threadTimers,
+  withTimeout,
   yieldNow,
 } from '@sunstar/runtime';
 import { describe, expect, it } from 'vitest';
@@ -242,6 +255,76 @@ describe('groups', () => {
     } finally {
       rmSync(directory, { recursive: true });
     }
+  });
+
+  it('continue where they were when a signal or a time limit ends a wait', async () => {
+    const [, service, background] = makeGroups(shard);
+    const work = new URL('../offload/work.mjs', import.meta.url);
+    const kinds: Record<string, (options: { signal: AbortSignal }) => unknown> = {
+      semaphore: async (options) => {
+        const semaphore = new Semaphore(1);
+        await semaphore.acquire();
+        await semaphore.acquire(1, options);
+      },
+      mutex: async (options) => {
+        const mutex = new Mutex();
+        await mutex.lock();
+        await mutex.lock(options);
+      },
+      'read-write lock': async (options) => {
+        const lock = new RwLock();
+        await lock.lockRead();
+        await lock.lockWrite(options);
+      },
+      pop: (options) => new Queue().pop(options),
+      push: async (options) => {
+        const queue = new Queue<number>({ capacity: 1 });
+        await queue.push(1);
+        await queue.push(2, options);
+      },
+      condition: (options) => new ConditionVariable().wait(options),
+      barrier: (options) => new Barrier(2).arrive(options),
+      latch: (options) => new Latch(1).wait(options),
+      'shared promise': (options) => new SharedPromise().wait(options),
+      sleep: (options) => sleep(60_000, options),
+      loop: (options) => maxConcurrentForEach([1, 2], 1, () => sleep(5), options),
+      retry: (options) =>
+        retry(() => Promise.reject(new Error('again')), {
+          initialDelayMs: 60_000,
+          jitter: 'none',
+          ...options,
+        }),
+      fifo: ({ signal }) =>
+        new Promise((_, reject) =>
+          new ExpiringFifo({ onExpired: (_item, error) => reject(error) }).push(1, { signal }),
+        ),
+      'offloaded work': (options) => offload(work, 'sleepFor', [60_000], options),
+    };
+    const abortIn: Record<string, (abort: () => void) => void> = {
+      node: (abort) => setImmediate(abort),
+      'another group': (abort) => void background.run(abort),
+    };
+    const wrong: string[] = [];
+    for (const [kind, wait] of Object.entries(kinds)) {
+      for (const [where, abortThere] of Object.entries(abortIn)) {
+        await service.run(async () => {
+          const controller = new AbortController();
+          const waiting = Promise.resolve(wait({ signal: controller.signal }));
+          abortThere(() => controller.abort());
+          await expect(waiting).rejects.toThrow();
+          if (currentGroupId() !== service.id) wrong.push(`${kind} aborted in ${where}: ${currentGroupId()}`);
+        });
+      }
+    }
+    await service.run(async () => {
+      expect(await offload(work, 'add', [1, 2])).toBe(3);
+      if (currentGroupId() !== service.id) wrong.push('offloaded work that has ended');
+      await expect(offload(work, 'sleepFor', [60_000], { timeoutMs: 1 })).rejects.toThrow();
+      if (currentGroupId() !== service.id) wrong.push('offloaded work that took too long');
+      await expect(withTimeout(1, new Promise(() => {}))).rejects.toThrow();
+      if (currentGroupId() !== service.id) wrong.push('withTimeout');
+    });
+    expect(wrong).toEqual([]);
   });
 
   it('are 255 at most', () => {

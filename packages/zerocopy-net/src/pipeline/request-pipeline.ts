@@ -1,5 +1,5 @@
 import type { IOBuf } from '@sunstar/iobuf';
-import type { Semaphore } from '@sunstar/runtime';
+import { callIn, currentGroupId, inThisGroup, type Semaphore } from '@sunstar/runtime';
 import type { Connection } from '../connection.js';
 import type { PipelineOptions, Stages } from './pipelined.js';
 import { type PipelineResponse, ResponseQueue } from './response-queue.js';
@@ -13,12 +13,16 @@ export interface PipelineLimits {
 
 type Handlers<R> = Pick<PipelineOptions<R>, 'decode' | 'handle' | 'onError' | 'costBytes'>;
 
-/** The requests of one connection: decodes and begins them in order, within the bounds, and orders the responses. */
+/**
+ * The requests of one connection: decodes and begins them in order, within the bounds, and orders the responses. All of
+ * it happens in the scheduling group that made it, whichever group the work of a request ends in.
+ */
 export class RequestPipeline<R> {
   readonly #connection: Connection;
   readonly #handlers: Handlers<R>;
   readonly #limits: PipelineLimits;
   readonly #responses: ResponseQueue;
+  readonly #groupId: number = currentGroupId();
   #whenRoom: (() => void) | null = null;
   #whenEmpty: (() => void) | null = null;
 
@@ -86,7 +90,7 @@ export class RequestPipeline<R> {
     if (isStages(answer)) {
       this.#awaitResponse(answer.responded, request, sequence);
       // Who failed to dispatch says so in its response.
-      return answer.dispatched.then(undefined, () => {});
+      return inThisGroup(Promise.resolve(answer.dispatched.then(undefined, () => {})));
     }
     if (isPromiseLike(answer)) this.#awaitResponse(answer, request, sequence);
     else this.#responses.respond(sequence, answer);
@@ -95,8 +99,11 @@ export class RequestPipeline<R> {
 
   #awaitResponse(responded: PromiseLike<PipelineResponse>, request: R, sequence: number): void {
     responded.then(
-      (response) => this.#responses.respond(sequence, response),
-      (error: unknown) => this.#failed(error, request, sequence),
+      (response) => {
+        if (currentGroupId() === this.#groupId) this.#responses.respond(sequence, response);
+        else callIn(this.#groupId, () => this.#responses.respond(sequence, response));
+      },
+      (error: unknown) => callIn(this.#groupId, () => this.#failed(error, request, sequence)),
     );
   }
 
