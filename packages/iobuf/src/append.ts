@@ -1,6 +1,7 @@
-import type { Chain } from './chain.js';
 import {
   advance,
+  type Chain,
+  following,
   growTail,
   popBack,
   pushBack,
@@ -335,7 +336,7 @@ export function copyChain(target: Chain, source: Chain): void {
   const fragmentSize = source.size <= EXACT_COPY_BYTES_MAX ? EXACT_COPY_BYTES_MAX : FRAGMENT_SIZE_BYTES_MAX;
   let left = source.size;
   let room = 0;
-  for (let from = source.head; from !== null; from = from.next) {
+  for (let from = source.head; from !== null; from = following(source, from)) {
     for (let at = from.start; at < from.end; ) {
       if (room === 0) {
         room = Math.min(left, fragmentSize);

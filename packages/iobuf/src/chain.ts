@@ -3,17 +3,29 @@ import type { Fragment } from './fragment.js';
 import { nextCapacity } from './growth.js';
 import type { Pool } from './pool.js';
 
+/** At most this many fragments stay with a chain when its content goes. */
+const VACANT_FRAGMENTS_MAX = 64;
+
 /**
  * The content of one IOBuf: a doubly linked list of fragments, none of them empty.
  * An IOBuf is a handle on a chain; chains are recycled, handles are not, which is how use after dispose
  * is noticed.
  */
 export class Chain {
-  readonly pool: Pool;
-  readonly bytes: Buffer;
-  readonly view: DataView;
+  // Declared and not defined: V8 then knows the class of what a field holds, and need not look.
+  declare readonly pool: Pool;
+  declare readonly bytes: Buffer;
+  declare readonly view: DataView;
+  /** Of the pool, 0 in the spent chain: a number is compared faster than an object. */
+  declare poolNumber: number;
   head: Fragment | null = null;
+  /** The last fragment. Behind it come vacant ones, so whoever walks asks {@link following}. */
   tail: Fragment | null = null;
+  /**
+   * The first vacant fragment of an empty chain. Vacant fragments hold no reference. They stay where they were when
+   * the content went, so that links which follow find them in place: that saves the stores of linking them again.
+   */
+  vacant: Fragment | null = null;
   /** Sum of the lengths of the fragments. */
   size = 0;
   /** Number of fragments. */
@@ -37,6 +49,7 @@ export class Chain {
     this.pool = pool;
     this.bytes = pool.bytes;
     this.view = pool.view;
+    this.poolNumber = pool.number;
   }
 }
 
@@ -47,66 +60,117 @@ export function touch(chain: Chain): void {
   chain.reservedAt = -1;
 }
 
+/** The fragment behind another one, null behind the tail. */
+export function following(chain: Chain, fragment: Fragment): Fragment | null {
+  return fragment === chain.tail ? null : fragment.next;
+}
+
+/** The first vacant fragment, or null. */
+function firstVacant(chain: Chain): Fragment | null {
+  return chain.tail === null ? chain.vacant : chain.tail.next;
+}
+
+/** Links what is vacant, perhaps nothing, behind the tail, which may be new. */
+function placeVacant(chain: Chain, vacant: Fragment | null): void {
+  const tail = chain.tail;
+  if (vacant !== null) vacant.previous = tail;
+  if (tail === null) {
+    chain.vacant = vacant;
+  } else {
+    chain.vacant = null;
+    tail.next = vacant;
+  }
+}
+
+/** Gives vacant fragments back to the pool. */
+export function dropVacant(chain: Chain): void {
+  const vacant = firstVacant(chain);
+  if (vacant === null) return;
+  placeVacant(chain, null);
+  chain.pool.keepVacant(vacant);
+}
+
 /** Links a fragment behind the tail. It may be empty only if the caller fills it at once. */
 export function pushBack(chain: Chain, fragment: Fragment): void {
   const tail = chain.tail;
+  const vacant = firstVacant(chain);
   fragment.previous = tail;
   if (tail === null) chain.head = fragment;
   else tail.next = fragment;
   chain.tail = fragment;
   chain.count++;
   chain.size += fragment.end - fragment.start;
+  if (vacant !== null) placeVacant(chain, vacant);
 }
 
 /** Links a fragment in front of the head. The caller has called {@link touch}. */
 export function pushFront(chain: Chain, fragment: Fragment): void {
   const head = chain.head;
+  if (head === null) {
+    pushBack(chain, fragment);
+    return;
+  }
   fragment.previous = null;
   fragment.next = head;
-  if (head === null) chain.tail = fragment;
-  else head.previous = fragment;
+  head.previous = fragment;
   chain.head = fragment;
   chain.count++;
   chain.size += fragment.end - fragment.start;
 }
 
-/** Unlinks and releases the first fragment. */
-export function popFront(chain: Chain): void {
+/** Unlinks the first fragment, of which the caller gets the reference. */
+export function shiftFront(chain: Chain): Fragment {
   const fragment = chain.head;
-  if (fragment === null) throw invariantError('popFront of an empty chain');
+  if (fragment === null) throw invariantError('shiftFront of an empty chain');
   const next = fragment.next;
-  chain.head = next;
-  if (next === null) chain.tail = null;
-  else next.previous = null;
+  fragment.next = null;
   chain.count--;
   chain.size -= fragment.end - fragment.start;
-  chain.pool.releaseFragment(fragment);
+  if (fragment === chain.tail) {
+    chain.head = null;
+    chain.tail = null;
+    placeVacant(chain, next);
+  } else if (next !== null) {
+    chain.head = next;
+    next.previous = null;
+  }
+  return fragment;
+}
+
+/** Unlinks and releases the first fragment. */
+export function popFront(chain: Chain): void {
+  chain.pool.releaseFragment(shiftFront(chain));
 }
 
 /** Unlinks and releases the last fragment. */
 export function popBack(chain: Chain): void {
   const fragment = chain.tail;
   if (fragment === null) throw invariantError('popBack of an empty chain');
-  const previous = fragment.previous;
+  const { previous, next } = fragment;
   chain.tail = previous;
   if (previous === null) chain.head = null;
-  else previous.next = null;
+  placeVacant(chain, next);
   chain.count--;
   chain.size -= fragment.end - fragment.start;
   chain.pool.releaseFragment(fragment);
 }
 
-/** Releases everything, the spare fragment included. */
+/** Releases everything, the spare fragment included. Fragments stay as vacant ones, if they are few. */
 export function releaseAll(chain: Chain): void {
   touch(chain);
   const { head, tail, count } = chain;
   if (head !== null && tail !== null) {
-    // First the chain, then the owners: what they run sees a chain in order.
+    const vacant = tail.next;
+    tail.next = null;
+    // First the chain, then the owners: what they run sees a chain in order, and may add to it.
     chain.head = null;
     chain.tail = null;
     chain.size = 0;
     chain.count = 0;
-    chain.pool.releaseFragments(head, tail, count);
+    placeVacant(chain, vacant);
+    chain.pool.dropReferences(head, tail, count);
+    if (count <= VACANT_FRAGMENTS_MAX && chain.tail === null && chain.vacant === null) chain.vacant = head;
+    else chain.pool.keepFragments(head, tail, count);
   }
   if (chain.spare !== null) dropSpare(chain);
 }
@@ -123,6 +187,7 @@ export function dropSpare(chain: Chain): void {
 export function spliceBack(chain: Chain, other: Chain): void {
   const first = other.head;
   if (first === null) return;
+  dropVacant(chain);
   const tail = chain.tail;
   first.previous = tail;
   if (tail === null) chain.head = first;
@@ -135,12 +200,17 @@ export function spliceBack(chain: Chain, other: Chain): void {
 
 /** Moves all fragments of `other` in front of the head of `chain`; `other` is empty afterwards. */
 export function spliceFront(chain: Chain, other: Chain): void {
+  const head = chain.head;
+  if (head === null) {
+    spliceBack(chain, other);
+    touch(chain);
+    return;
+  }
+  dropVacant(other);
   const end = other.tail;
   if (end === null) return;
-  const head = chain.head;
   end.next = head;
-  if (head === null) chain.tail = end;
-  else head.previous = end;
+  head.previous = end;
   chain.head = other.head;
   chain.size += other.size;
   chain.count += other.count;
@@ -243,7 +313,7 @@ export function checkChain(chain: Chain): void {
   let size = 0;
   let count = 0;
   let previous: Fragment | null = null;
-  for (let fragment = chain.head; fragment !== null; fragment = fragment.next) {
+  for (let fragment = chain.head; fragment !== null; fragment = following(chain, fragment)) {
     checkFragment(fragment);
     if (fragment.start === fragment.end) throw invariantError('an empty fragment in the chain');
     if (fragment.previous !== previous) throw invariantError('broken back link');
@@ -255,12 +325,26 @@ export function checkChain(chain: Chain): void {
     previous = fragment;
   }
   if (chain.tail !== previous) throw invariantError('the tail is not the last fragment');
+  checkVacant(chain);
   if (chain.size !== size) throw invariantError(`size ${chain.size}, but the fragments hold ${size}`);
   if (chain.count !== count) throw invariantError(`count ${chain.count}, but there are ${count} fragments`);
   if (chain.spare !== null) {
     checkFragment(chain.spare);
     if (chain.spare.start !== chain.spare.end) throw invariantError('the spare fragment has content');
   }
+}
+
+function checkVacant(chain: Chain): void {
+  if (chain.tail !== null && chain.vacant !== null) throw invariantError('vacant fragments in two places');
+  let previous = chain.tail;
+  let count = 0;
+  for (let fragment = firstVacant(chain); fragment !== null; fragment = fragment.next) {
+    if (fragment.capacity >= 0) throw invariantError('a vacant fragment holds a reference');
+    if (fragment.previous !== previous) throw invariantError('broken back link of a vacant fragment');
+    previous = fragment;
+    count++;
+  }
+  if (count > VACANT_FRAGMENTS_MAX) throw invariantError(`${count} vacant fragments`);
 }
 
 function checkFragment(fragment: Fragment): void {

@@ -1,4 +1,4 @@
-import { type Chain, fragmentAt } from './chain.js';
+import { type Chain, following, fragmentAt } from './chain.js';
 import * as content from './content.js';
 import { crc32cOfChain } from './crc32c.js';
 import { checkInteger, foreignError, invalidArgumentError, outOfRangeError } from './errors.js';
@@ -162,7 +162,7 @@ export abstract class ContentView extends NumberAppender {
   /** Whether every fragment lies in this shard's arena, and so has a {@link fragmentOffset}. */
   get isLocal(): boolean {
     const chain = this.chain();
-    for (let fragment = chain.head; fragment !== null; fragment = fragment.next) {
+    for (let fragment = chain.head; fragment !== null; fragment = following(chain, fragment)) {
       if (fragment.block.region !== chain.pool.region) return false;
     }
     return true;

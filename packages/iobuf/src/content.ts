@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { native } from '@sunstar/native';
-import { type Chain, locate } from './chain.js';
+import { type Chain, following, locate } from './chain.js';
 import { invalidArgumentError, invalidUtf8Error, invariantError } from './errors.js';
 import type { Fragment } from './fragment.js';
 import { checkU8 } from './numbers.js';
@@ -53,11 +53,11 @@ export function compareChains(a: Chain, b: Chain): number {
     leftAt += count;
     rightAt += count;
     if (leftAt === left.end) {
-      left = left.next;
+      left = following(a, left);
       leftAt = left === null ? 0 : left.start;
     }
     if (rightAt === right.end) {
-      right = right.next;
+      right = following(b, right);
       rightAt = right === null ? 0 : right.start;
     }
   }
@@ -77,7 +77,7 @@ export function equalBytes(a: Chain, b: Uint8Array): boolean {
 /** Lexicographic order of a content and of plain bytes: −1, 0 or 1. */
 export function compareWithBytes(a: Chain, b: Uint8Array): number {
   let done = 0;
-  for (let left = a.head; left !== null && done < b.length; left = left.next) {
+  for (let left = a.head; left !== null && done < b.length; left = following(a, left)) {
     const count = Math.min(left.end - left.start, b.length - done);
     const order = compareRanges(bytesOf(left), left.start, b, done, count);
     if (order !== 0) return order;
@@ -197,7 +197,7 @@ export function copyToBytes(
 /** Copies the content to the arena offset `offset`. */
 export function copyToArena(chain: Chain, offset: number): void {
   let to = offset;
-  for (let fragment = chain.head; fragment !== null; fragment = fragment.next) {
+  for (let fragment = chain.head; fragment !== null; fragment = following(chain, fragment)) {
     const bytes = bytesOf(fragment);
     if (bytes === chain.bytes) bytes.copyWithin(to, fragment.start, fragment.end);
     else chain.bytes.set(bytes.subarray(fragment.start, fragment.end), to);

@@ -1,5 +1,5 @@
 import { native } from '@sunstar/native';
-import type { Chain } from './chain.js';
+import { type Chain, following } from './chain.js';
 import { checkInteger } from './errors.js';
 import { bytesOf } from './region.js';
 
@@ -79,7 +79,7 @@ export function crc32cByTable(bytes: Uint8Array, start: number, end: number, see
 /** The CRC-32C of a whole content. */
 export function crc32cOfChain(chain: Chain, seed: number): number {
   let crc = seed;
-  for (let fragment = chain.head; fragment !== null; fragment = fragment.next) {
+  for (let fragment = chain.head; fragment !== null; fragment = following(chain, fragment)) {
     crc = crc32c(bytesOf(fragment), fragment.start, fragment.end, crc);
   }
   return crc;

@@ -1,6 +1,6 @@
 import { appendRange } from './append.js';
 import type { Block, BlockOwner } from './block.js';
-import { type Chain, pushBack, releaseAll } from './chain.js';
+import { type Chain, following, pushBack, releaseAll, spliceBack } from './chain.js';
 import { bytesOf, Region } from './region.js';
 
 /** Appends a window of memory outside of the arena as a fragment; `owner` is told when nobody refers to it. */
@@ -49,7 +49,7 @@ export function localize(chain: Chain): void {
   const { pool } = chain;
   const local = pool.acquireChain();
   try {
-    for (let fragment = chain.head; fragment !== null; fragment = fragment.next) {
+    for (let fragment = chain.head; fragment !== null; fragment = following(chain, fragment)) {
       if (fragment.block.region === pool.region) {
         pushBack(
           local,
@@ -66,14 +66,7 @@ export function localize(chain: Chain): void {
       }
     }
     releaseAll(chain);
-    chain.head = local.head;
-    chain.tail = local.tail;
-    chain.size = local.size;
-    chain.count = local.count;
-    local.head = null;
-    local.tail = null;
-    local.size = 0;
-    local.count = 0;
+    spliceBack(chain, local);
   } finally {
     releaseAll(local);
     pool.recycleChain(local);

@@ -5,15 +5,16 @@ import type { Block } from './block.js';
  * reference to its block. Recycled through the {@link Pool}.
  */
 export class Fragment {
-  block: Block;
+  // Declared and not defined, as in a chain. Of a vacant fragment it is whatever it was.
+  declare block: Block;
   start = 0;
   end = 0;
   /** Appends may extend `end` up to here; equal to `end` in a share or link. */
   limit = 0;
-  /** What the growth rule takes for the capacity of this fragment. */
+  /** What the growth rule takes for the capacity of this fragment; negative: it holds no reference. */
   capacity = 0;
   previous: Fragment | null = null;
-  /** The next fragment of the chain, or of the free list. */
+  /** The next fragment of the chain, also behind its tail, or of the free list. */
   next: Fragment | null = null;
 
   constructor(block: Block) {

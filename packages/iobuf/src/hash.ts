@@ -1,4 +1,4 @@
-import type { Chain } from './chain.js';
+import { type Chain, following } from './chain.js';
 import { regionOf } from './region.js';
 
 // xxHash32 (Yann Collet, https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md), computed over the
@@ -41,7 +41,7 @@ export function hashOfChain(chain: Chain, seed: number): number {
   lane3 = seed | 0;
   lane4 = (seed - PRIME_1) | 0;
   let waiting = 0;
-  for (let fragment = chain.head; fragment !== null; fragment = fragment.next) {
+  for (let fragment = chain.head; fragment !== null; fragment = following(chain, fragment)) {
     const { bytes, view } = regionOf(fragment);
     const end = fragment.end;
     let at = fragment.start;

@@ -14,6 +14,9 @@ import { setWindow, shareInto, trimBack, trimFront } from './window.js';
 /** By default `split` makes at most so many pieces. */
 const PIECES_MAX = 65536;
 
+/** The chain of the next handle. */
+let acquired: Chain;
+
 /**
  * A chain of reference-counted pieces of shard memory ("fragments") that acts as one sequence of bytes.
  * After Redpanda's `iobuf`; see the package's README for who owns what.
@@ -32,14 +35,15 @@ const PIECES_MAX = 65536;
  *   `SUNSTAR_OUT_OF_RANGE` and changes nothing.
  */
 export class IOBuf extends ContentBuilder {
-  #chain: Chain | null;
+  // Never null, and of one class from the start: V8 then need not look what it holds.
+  #chain: Chain = acquired;
   #moved = false;
 
   /** @param memory - Where fragments come from. @defaultValue the memory of the current shard */
   constructor(memory: ShardMemory = currentShard().memory) {
-    super();
     const chain = poolOf(memory).acquireChain();
-    this.#chain = chain;
+    acquired = chain;
+    super();
     if (DEBUG) noteMade(this, () => chain.size);
   }
 
@@ -68,7 +72,7 @@ export class IOBuf extends ContentBuilder {
   /** @internal */
   protected override chain(): Chain {
     const chain = this.#chain;
-    if (chain === null) throw this.#moved ? movedError(this) : disposedError(this);
+    if (chain.poolNumber === 0) throw this.#moved ? movedError(this) : disposedError(this);
     // Somebody transferred the arena itself away.
     if (chain.bytes.length === 0) throw detachedError();
     return chain;
@@ -77,8 +81,8 @@ export class IOBuf extends ContentBuilder {
   /** Gives all references to memory back. Doing it again does nothing. */
   [Symbol.dispose](): void {
     const chain = this.#chain;
-    if (chain === null) return;
-    this.#chain = null;
+    if (this.isDisposed) return;
+    this.#chain = chain.pool.spent;
     if (DEBUG) noteEnded(this, 'disposed');
     releaseAll(chain);
     chain.pool.recycleChain(chain);
@@ -86,7 +90,7 @@ export class IOBuf extends ContentBuilder {
 
   /** Whether the buffer was disposed, or its content moved away. */
   override get isDisposed(): boolean {
-    return this.#chain === null;
+    return this.#chain.poolNumber === 0;
   }
 
   /** The memory that fragments come from; fragment offsets are indexes into its `bytes`. */
@@ -100,15 +104,23 @@ export class IOBuf extends ContentBuilder {
    */
   override link(other: ContentBuilder): this {
     const chain = this.#chain;
-    if (chain !== null && typeof other === 'object' && other !== null && #chain in other) {
-      const from = other.#chain;
-      if (from !== null && from.pool === chain.pool) {
-        const { head } = from;
-        const { tail } = chain;
-        if (head !== null && head.next === null && (tail === null || tail.limit === tail.end)) {
-          chain.pool.pushWindow(chain, head.block, head.start, head.end);
-          return this;
-        }
+    let from: Chain;
+    try {
+      from = (other as IOBuf).#chain;
+    } catch {
+      // Not an IOBuf, which the general case tells. To ask before would cost more than to link does.
+      return super.link(other);
+    }
+    if (from.poolNumber === chain.poolNumber && from.count === 1) {
+      const head = from.head as Fragment;
+      const { tail } = chain;
+      if (tail === null) {
+        chain.pool.pushFirst(chain, head.block, head.start, head.end);
+        return this;
+      }
+      if (tail.limit === tail.end) {
+        chain.pool.pushWindow(chain, head.block, head.start, head.end);
+        return this;
       }
     }
     return super.link(other);
@@ -276,7 +288,7 @@ export class IOBuf extends ContentBuilder {
     const target = new IOBuf(chain.pool.memory);
     const spare = target.chain();
     target.#chain = chain;
-    this.#chain = null;
+    this.#chain = chain.pool.spent;
     this.#moved = true;
     chain.epoch++;
     spare.pool.recycleChain(spare);
@@ -290,8 +302,8 @@ export class IOBuf extends ContentBuilder {
   /** @internal The content moved to another shard; nothing happens when the buffer was disposed meanwhile. */
   endAsMoved(): void {
     const chain = this.#chain;
-    if (chain === null) return;
-    this.#chain = null;
+    if (this.isDisposed) return;
+    this.#chain = chain.pool.spent;
     this.#moved = true;
     if (DEBUG) noteEnded(this, 'moved');
     releaseAll(chain);

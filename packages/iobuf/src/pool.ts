@@ -1,6 +1,6 @@
 import type { ShardMemory } from '@sunstar/runtime';
 import { Block, type BlockOwner } from './block.js';
-import { Chain } from './chain.js';
+import { Chain, dropVacant } from './chain.js';
 import { invariantError } from './errors.js';
 import { Fragment } from './fragment.js';
 import { Region } from './region.js';
@@ -11,11 +11,15 @@ export const POOLED_OBJECTS_MAX = 16384;
 /** The capacity of a fragment that lies in the pool. */
 const RELEASED = -1;
 
+let poolsMade = 0;
+
 /**
  * The recycled objects of all buffers over one shard's memory: chains, fragments and blocks.
  * Appending, sharing and trimming take them from here, so they make no garbage.
  */
 export class Pool {
+  /** Counts from 1. */
+  readonly number: number = ++poolsMade;
   readonly memory: ShardMemory;
   readonly bytes: Buffer;
   readonly view: DataView;
@@ -28,6 +32,8 @@ export class Pool {
   #fragmentsMade = 0;
   #chains: Chain | null = null;
   #chainCount = 0;
+  /** The chain of every handle whose content has gone; it stays empty. */
+  readonly spent: Chain;
 
   constructor(memory: ShardMemory) {
     this.memory = memory;
@@ -36,6 +42,8 @@ export class Pool {
     const { arena } = memory;
     // An arena on the JavaScript heap has an invented address.
     this.region = new Region(memory.bytes, arena.view, arena.shared === null ? 0 : arena.address);
+    this.spent = new Chain(this);
+    this.spent.poolNumber = 0;
   }
 
   /** An empty chain. */
@@ -50,6 +58,7 @@ export class Pool {
 
   /** Takes back a chain that is empty and that nobody uses any more. */
   recycleChain(chain: Chain): void {
+    dropVacant(chain);
     if (this.#chainCount >= POOLED_OBJECTS_MAX) return;
     this.#chainCount++;
     chain.nextFree = this.#chains;
@@ -106,7 +115,53 @@ export class Pool {
    */
   pushWindow(chain: Chain, block: Block, start: number, end: number): void {
     const { tail } = chain;
+    if (tail === null) {
+      this.pushFirst(chain, block, start, end);
+      return;
+    }
+    const fragment = tail.next;
+    if (fragment === null) {
+      this.#pushNew(chain, block, start, end);
+      return;
+    }
     const length = end - start;
+    // A comparison costs less than the barrier of a store, and whoever links the same things again saves it.
+    if (fragment.block !== block) fragment.block = block;
+    block.references++;
+    fragment.start = start;
+    fragment.end = end;
+    fragment.limit = end;
+    fragment.capacity = length;
+    chain.tail = fragment;
+    chain.count++;
+    chain.size += length;
+  }
+
+  /** As {@link pushWindow}, when nothing is vacant. */
+  #pushNew(chain: Chain, block: Block, start: number, end: number): void {
+    this.#addVacant(chain, block);
+    this.pushWindow(chain, block, start, end);
+  }
+
+  /** As {@link pushWindow}, of an empty chain. */
+  pushFirst(chain: Chain, block: Block, start: number, end: number): void {
+    const fragment = chain.vacant ?? this.#addVacant(chain, block);
+    fragment.block = block;
+    block.references++;
+    fragment.start = start;
+    fragment.end = end;
+    fragment.limit = end;
+    fragment.capacity = end - start;
+    chain.vacant = null;
+    chain.head = fragment;
+    chain.tail = fragment;
+    chain.count = 1;
+    chain.size = end - start;
+  }
+
+  /** Gives a chain without vacant fragments one, which will be a window of `block`. */
+  #addVacant(chain: Chain, block: Block): Fragment {
+    const { tail } = chain;
     let fragment = this.#fragments;
     if (fragment === null) {
       fragment = new Fragment(block);
@@ -114,20 +169,11 @@ export class Pool {
     } else {
       this.#fragments = fragment.next;
       fragment.next = null;
-      // A comparison costs less than the barrier of a store, and whoever links the same things again saves it.
-      if (fragment.block !== block) fragment.block = block;
     }
-    block.references++;
-    fragment.start = start;
-    fragment.end = end;
-    fragment.limit = end;
-    fragment.capacity = length;
     if (fragment.previous !== tail) fragment.previous = tail;
-    if (tail === null) chain.head = fragment;
+    if (tail === null) chain.vacant = fragment;
     else tail.next = fragment;
-    chain.tail = fragment;
-    chain.count++;
-    chain.size += length;
+    return fragment;
   }
 
   /** Drops a fragment that is in no chain and, with its last reference, the block. */
@@ -146,16 +192,40 @@ export class Pool {
     if (block.references === 0) this.#releaseBlock(block);
   }
 
-  /** Drops `count` fragments that were a whole chain, from `first` to `last`. */
-  releaseFragments(first: Fragment, last: Fragment, count: number): void {
-    for (let fragment: Fragment | null = first; fragment !== null; fragment = fragment.next) {
-      const block = fragment.block;
+  /**
+   * Drops the references of `count` fragments that were a whole chain, from `first` to `last`; the fragments are
+   * still the caller's. Walks from both ends: what it waits for is the load of the next fragment.
+   */
+  dropReferences(first: Fragment, last: Fragment, count: number): void {
+    let front = first;
+    let back = last;
+    for (let left = count; left > 0; left -= 2) {
+      const block = front.block;
       const references = block.references - 1;
-      if (fragment.capacity < 0 || references < 0) throw invariantError('a fragment was released twice');
-      fragment.capacity = RELEASED;
+      front.capacity = RELEASED;
       block.references = references;
-      if (references === 0) this.#releaseBlock(block);
+      if (references <= 0) this.#releaseLast(block);
+      if (left === 1) return;
+      const other = back.block;
+      const otherReferences = other.references - 1;
+      back.capacity = RELEASED;
+      other.references = otherReferences;
+      if (otherReferences <= 0) this.#releaseLast(other);
+      front = front.next as Fragment;
+      back = back.previous as Fragment;
     }
+  }
+
+  /** Takes a list of fragments that hold no reference. */
+  keepVacant(first: Fragment): void {
+    let last = first;
+    let count = 1;
+    for (; last.next !== null; last = last.next) count++;
+    this.keepFragments(first, last, count);
+  }
+
+  /** As {@link keepVacant}, of `count` fragments up to `last`. */
+  keepFragments(first: Fragment, last: Fragment, count: number): void {
     if (this.#fragmentsMade > POOLED_OBJECTS_MAX) {
       this.#fragmentsMade -= count;
     } else {
@@ -172,6 +242,12 @@ export class Pool {
     fragment.block = block;
     old.references--;
     if (old.references === 0) this.#releaseBlock(old);
+  }
+
+  /** The last reference to a block has gone, if not one more than there were. */
+  #releaseLast(block: Block): void {
+    if (block.references < 0) throw invariantError('a fragment was released twice');
+    this.#releaseBlock(block);
   }
 
   #releaseBlock(block: Block): void {

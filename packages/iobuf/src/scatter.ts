@@ -1,4 +1,4 @@
-import { type Chain, locate } from './chain.js';
+import { type Chain, following, locate } from './chain.js';
 import type { Fragment } from './fragment.js';
 import { regionOf } from './region.js';
 
@@ -31,7 +31,7 @@ export function writeIovecs(chain: Chain, tableOffset: number, maxCount: number,
     setWord64(view, at + 8, fragment.end - start);
     at += IOVEC_SIZE_BYTES;
     count++;
-    fragment = fragment.next;
+    fragment = following(chain, fragment);
     if (fragment !== null) start = fragment.start;
   }
   return count;

@@ -1,4 +1,4 @@
-import { type Chain, locate, pushBack, touch } from './chain.js';
+import { type Chain, dropVacant, locate, pushBack, shiftFront, touch } from './chain.js';
 import type { Fragment } from './fragment.js';
 
 /**
@@ -19,8 +19,8 @@ function cut(chain: Chain, position: number): Fragment | null {
   second.previous = first;
   second.next = next;
   first.next = second;
-  if (next === null) chain.tail = second;
-  else next.previous = second;
+  if (next !== null) next.previous = second;
+  if (first === chain.tail) chain.tail = second;
   chain.count++;
   return second;
 }
@@ -36,6 +36,8 @@ export function splice(
   inserted: Chain | null,
   removed: Chain,
 ): void {
+  dropVacant(chain);
+  if (inserted !== null) dropVacant(inserted);
   cut(chain, position);
   const end = cut(chain, position + length);
   // Looked up again: the second cut may have split the fragment that the first one made.
@@ -90,13 +92,7 @@ export function takeFront(chain: Chain, length: number, target: Chain): void {
       chain.size -= left;
       return;
     }
-    chain.head = head.next;
-    if (head.next === null) chain.tail = null;
-    else head.next.previous = null;
-    chain.count--;
-    chain.size -= count;
-    head.next = null;
-    pushBack(target, head);
+    pushBack(target, shiftFront(chain));
     left -= count;
   }
 }

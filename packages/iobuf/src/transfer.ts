@@ -1,7 +1,7 @@
 import { type Arena, type Lender, type Parcel, registerTransfer } from '@sunstar/runtime';
 import { linkChain } from './append.js';
 import type { BlockOwner } from './block.js';
-import { type Chain, releaseAll } from './chain.js';
+import { type Chain, following, releaseAll } from './chain.js';
 import { pushForeign } from './foreign.js';
 import { IOBuf } from './iobuf.js';
 import { Region } from './region.js';
@@ -29,7 +29,7 @@ class IOBufParcel implements Parcel {
     const pinned = chain.pool.acquireChain();
     linkChain(pinned, chain);
     const numbers: number[] = [];
-    for (let fragment = pinned.head; fragment !== null; fragment = fragment.next) {
+    for (let fragment = pinned.head; fragment !== null; fragment = following(pinned, fragment)) {
       numbers.push(fragment.start, fragment.end - fragment.start);
     }
     this.numbers = numbers;

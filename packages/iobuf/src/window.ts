@@ -7,7 +7,7 @@ import type { Fragment } from './fragment.js';
  */
 export function setWindow(target: Chain, source: Fragment, start: number, end: number): void {
   const fragment = target.head;
-  if (fragment === null || fragment.next !== null || target.spare !== null) {
+  if (fragment === null || fragment !== target.tail || target.spare !== null) {
     releaseAll(target);
     target.pool.pushWindow(target, source.block, start, end);
     return;

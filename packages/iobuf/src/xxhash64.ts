@@ -1,4 +1,4 @@
-import type { Chain } from './chain.js';
+import { type Chain, following } from './chain.js';
 import { outOfRangeError } from './errors.js';
 import { regionOf } from './region.js';
 
@@ -136,7 +136,7 @@ export function xxhash64OfChain(chain: Chain, seed: bigint): bigint {
   const seedLow = Number(seed & 0xffff_ffffn) | 0;
   begin(seedHigh, seedLow);
   let waiting = 0;
-  for (let fragment = chain.head; fragment !== null; fragment = fragment.next) {
+  for (let fragment = chain.head; fragment !== null; fragment = following(chain, fragment)) {
     const { bytes, view } = regionOf(fragment);
     const end = fragment.end;
     let at = fragment.start;

@@ -117,6 +117,30 @@ describe('ownership', () => {
     expect(memory.stats().liveBlocks).toBe(before);
   });
 
+  test('what a clear keeps for later links is bounded, and makes room for any operation', () => {
+    using piece = IOBuf.from('piece', memory);
+    using buffer = new IOBuf(memory);
+    for (const count of [1000, 65, 64, 10, 64, 3]) {
+      for (let i = 0; i < count; i++) buffer.link(piece);
+      buffer.invariants();
+      expect(buffer.toString()).toBe('piece'.repeat(count));
+      buffer.clear();
+      buffer.invariants();
+      // Fragments of every origin meet those that wait for a link: own, foreign, taken, in front and behind.
+      using other = IOBuf.wrap(Buffer.from('(wrapped)'), undefined, memory);
+      buffer.append('own').take(other).prepend('front ').link(piece).prepend(piece);
+      buffer.invariants();
+      expect(buffer.toString()).toBe('piecefront own(wrapped)piece');
+      buffer.splice(11, 3)[Symbol.dispose]();
+      buffer.trimBack(6);
+      buffer.trimFront(5);
+      buffer.invariants();
+      expect(buffer.toString()).toBe('front (wrapped');
+      buffer.trimFront(buffer.sizeBytes);
+      buffer.invariants();
+    }
+  });
+
   test('an empty adoption returns the block at once', () => {
     const released: number[] = [];
     using buffer = new IOBuf(memory);
