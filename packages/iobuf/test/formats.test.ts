@@ -179,29 +179,39 @@ const big = fc
   .nat(3)
   .chain((kib) => payload.map((bytes) => Buffer.concat([bytes, Buffer.alloc(kib * 1024, 7)])));
 
-const batches: fc.Arbitrary<KafkaBatch> = fc.record({
-  firstOffset: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
-  firstTimestamp: i64,
-  partitionLeaderEpoch: fc.integer(),
-  producerId: i64,
-  producerEpoch: fc.integer({ min: -32768, max: 32767 }),
-  firstSequence: fc.integer(),
-  records: fc.array(
-    fc.record({
-      offsetDelta: fc.nat(100_000),
-      timestampDelta: fc.integer({ min: -(2 ** 40), max: 2 ** 40 }),
-      key: fc.option(payload),
-      value: fc.option(big),
-      headers: fc.dictionary(fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 12 }), payload, {
-        maxKeys: 4,
-        noNullPrototype: true,
+/** Batches of at most so many records; in them fields of up to 24 bytes, or of up to some KiB. */
+function batchesOf(maxRecords: number, isLarge: boolean): fc.Arbitrary<KafkaBatch> {
+  const field = isLarge ? payload : fc.uint8Array({ maxLength: 24 }).map((bytes) => Buffer.from(bytes));
+  return fc.record({
+    firstOffset: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
+    firstTimestamp: i64,
+    partitionLeaderEpoch: fc.integer(),
+    producerId: i64,
+    producerEpoch: fc.integer({ min: -32768, max: 32767 }),
+    firstSequence: fc.integer(),
+    records: fc.array(
+      fc.record({
+        offsetDelta: fc.nat(100_000),
+        timestampDelta: fc.integer({ min: -(2 ** 40), max: 2 ** 40 }),
+        key: fc.option(field),
+        value: fc.option(isLarge ? big : field),
+        headers: fc.dictionary(fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 12 }), field, {
+          maxKeys: 4,
+          noNullPrototype: true,
+        }),
       }),
-    }),
-    { minLength: 1, maxLength: 12 },
-  ),
-});
+      { minLength: 1, maxLength: maxRecords },
+    ),
+  });
+}
 
-describe('Kafka record batches', () => {
+// Many small ones reach every combination of what may be null, empty or negative; some large ones every border.
+const kinds = [
+  { size: 'small', batches: batchesOf(4, false), count: runs(50) },
+  { size: 'large', batches: batchesOf(12, true), count: Math.min(500, runs(20)) },
+];
+
+describe.each(kinds)('Kafka record batches, $size ones,', ({ batches, count }) => {
   test('are byte for byte those of kafkajs, and read back however they are cut', async () => {
     await fc.assert(
       fc.asyncProperty(batches, fc.array(fc.nat(5000), { maxLength: 20 }), async (batch, at) => {
@@ -211,7 +221,7 @@ describe('Kafka record batches', () => {
         using received = cut(expected, at);
         expect(decodeWithIOBuf(received)).toEqual(batch);
       }),
-      { numRuns: runs(50) },
+      { numRuns: count },
     );
     expect(memory.stats().liveBlocks).toBe(0);
   });
@@ -225,7 +235,7 @@ describe('Kafka record batches', () => {
           batch.records.map(({ key, value }) => [key, value]),
         );
       }),
-      { numRuns: runs(25) },
+      { numRuns: count },
     );
   });
 });
