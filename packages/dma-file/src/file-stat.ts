@@ -1,3 +1,7 @@
+import { IORING_OP, type ShardMemory } from '@sunstar/runtime';
+import type { FileOperations } from './file-operations.js';
+import { operate } from './operate.js';
+
 /** What the kernel knows about a file. */
 export interface FileStat {
   readonly sizeBytes: number;
@@ -25,7 +29,7 @@ export const STATX_BYTES = 256;
 /** STATX_BASIC_STATS and STATX_BTIME. */
 export const STATX_MASK = 0xfff;
 /** The path is empty: it is about the descriptor. */
-export const AT_EMPTY_PATH = 0x1000;
+const AT_EMPTY_PATH = 0x1000;
 
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
@@ -60,4 +64,31 @@ function unsigned64(view: DataView, offset: number): number {
 function timestamp(view: DataView, offset: number): number {
   const seconds = view.getUint32(offset, true) + view.getInt32(offset + 4, true) * 2 ** 32;
   return seconds * 1000 + view.getUint32(offset + 8, true) / 1e6;
+}
+
+/** What the kernel knows about the file that these operations are on. */
+export async function statDescriptor(
+  path: string,
+  memory: ShardMemory,
+  operations: FileOperations,
+): Promise<FileStat> {
+  const offset = memory.allocate(STATX_BYTES + 8);
+  try {
+    const { address, view } = memory.arena;
+    // An empty path behind the result: the kernel takes the descriptor.
+    memory.bytes[offset + STATX_BYTES] = 0;
+    await operate('statx', path, (done) =>
+      operations.submit(
+        done,
+        IORING_OP.STATX,
+        address + offset + STATX_BYTES,
+        STATX_MASK,
+        address + offset,
+        AT_EMPTY_PATH,
+      ),
+    );
+    return parseStatx(view, offset);
+  } finally {
+    memory.free(offset);
+  }
 }

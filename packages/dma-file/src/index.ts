@@ -47,3 +47,4 @@ export {
   type StreamReaderStats,
 } from './streams/stream-reader.js';
 export { StreamWriter, type StreamWriterOptions } from './streams/stream-writer.js';
+export type { MemoryPiece } from './vectored.js';

@@ -10,6 +10,7 @@ import {
 import { alignDown, alignUp } from './alignment.js';
 import type { Ticket } from './file-operations.js';
 import { abortedError } from './io-options.js';
+import { writeIovecs } from './iovecs.js';
 import type { RangeTarget } from './range-read.js';
 
 /** Pieces of memory in one vectored write. */
@@ -287,8 +288,9 @@ class RangeWrite {
     if (this.#offsets.length === 1) {
       step.ticket = operations.transfer(step, IORING_OP.WRITE, position, this.#offsets[0], total);
     } else {
-      this.#writeIovecs(step.iovecs);
-      step.ticket = operations.transferVector(step, position, step.iovecs, this.#offsets.length, total);
+      writeIovecs(this.#target.memory, step.iovecs, this.#offsets, this.#lengths);
+      const count = this.#offsets.length;
+      step.ticket = operations.transferVector(step, IORING_OP.WRITEV, position, step.iovecs, count, total);
     }
   }
 
@@ -301,18 +303,6 @@ class RangeWrite {
     this.#inFlight++;
     this.#started?.add(step);
     return position;
-  }
-
-  #writeIovecs(at: number): void {
-    const { view, address } = this.#target.memory.arena;
-    for (let i = 0; i < this.#offsets.length; i++) {
-      const base = address + this.#offsets[i];
-      const entry = at + i * IOVEC_SIZE_BYTES;
-      view.setUint32(entry, base >>> 0, true);
-      view.setUint32(entry + 4, Math.floor(base / 2 ** 32), true);
-      view.setUint32(entry + 8, this.#lengths[i], true);
-      view.setUint32(entry + 12, 0, true);
-    }
   }
 
   #issueCopy(step: Step): void {

@@ -74,6 +74,54 @@ describe('DmaFile', () => {
     memory.free(at);
   });
 
+  it('reads and writes several pieces of memory in one operation', async () => {
+    const { memory, reactor } = shard;
+    const at = memory.allocateAligned(32_768, 4096);
+    const data = pattern(20_480);
+    memory.bytes.set(data, at);
+    await using file = await DmaFile.open(path('vectored'), { flags: 'w+', direct: 'require' });
+    // Not in the order of their addresses, and of different sizes.
+    const pieces = [
+      { memoryOffset: at + 12_288, length: 8192 },
+      { memoryOffset: at, length: 4096 },
+      { memoryOffset: at + 4096, length: 8192 },
+    ];
+    const { submitted } = reactor.stats;
+    expect(await file.writev(4096, pieces)).toBe(20_480);
+    expect(reactor.stats.submitted).toBe(submitted + 1);
+    const expected = Buffer.concat([
+      Buffer.alloc(4096),
+      ...pieces.map(({ memoryOffset, length }) =>
+        data.subarray(memoryOffset - at, memoryOffset - at + length),
+      ),
+    ]);
+    expect(readFileSync(path('vectored')).equals(expected)).toBe(true);
+
+    memory.bytes.fill(0xee, at, at + 32_768);
+    expect(await file.readv(4096, pieces)).toBe(20_480);
+    expect(memory.bytes.subarray(at, at + 20_480).equals(data)).toBe(true);
+    // At the end of the file it comes up short.
+    const { signal } = new AbortController();
+    expect(await file.readv(16_384, pieces, { signal })).toBe(8192);
+    expect(await file.readv(65_536, pieces)).toBe(0);
+    expect(await file.writev(0, [])).toBe(0);
+
+    const piece = { memoryOffset: at, length: 4096 };
+    await expect(file.readv(100, [piece])).rejects.toThrow(error('SUNSTAR_UNALIGNED'));
+    await expect(file.writev(0, [piece, { ...piece, length: 100 }])).rejects.toThrow(
+      error('SUNSTAR_UNALIGNED'),
+    );
+    await expect(file.writev(0, [{ ...piece, memoryOffset: at + 1 }])).rejects.toThrow(
+      error('SUNSTAR_UNALIGNED'),
+    );
+    await expect(file.readv(0, [{ ...piece, memoryOffset: 2 ** 40 }])).rejects.toThrow(
+      error('SUNSTAR_OUT_OF_RANGE'),
+    );
+    const many = Array.from({ length: 1025 }, () => piece);
+    await expect(file.readv(0, many)).rejects.toThrow(error('SUNSTAR_OUT_OF_RANGE'));
+    memory.free(at);
+  });
+
   it('writes and appends memory outside of the arena', async () => {
     const bytes = pattern(8192);
     const file = await DmaFile.open(path('outside'), { flags: 'w+' });

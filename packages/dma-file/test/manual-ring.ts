@@ -13,6 +13,10 @@ export interface Submission {
   result?: number;
 }
 
+function isVector({ opcode }: Submission): boolean {
+  return opcode === IORING_OP.WRITEV || opcode === IORING_OP.READV;
+}
+
 /** A ring and one file behind it: reads and writes move real bytes, as many as the test says. */
 export class ManualRing implements FileReactor {
   readonly memory: ShardMemory = new ShardMemory(heapArena(4 << 20));
@@ -56,7 +60,7 @@ export class ManualRing implements FileReactor {
 
   /** How many bytes the submission asks for. */
   sizeOf(submission: Submission): number {
-    if (submission.opcode !== IORING_OP.WRITEV) return submission.length;
+    if (!isVector(submission)) return submission.length;
     return this.#pieces(submission).reduce((sum, [, length]) => sum + length, 0);
   }
 
@@ -76,11 +80,16 @@ export class ManualRing implements FileReactor {
   }
 
   #move(submission: Submission, limit: number): number {
-    if (submission.opcode === IORING_OP.READ) {
-      const at = submission.address - this.memory.arena.address;
-      const count = Math.max(0, Math.min(submission.length, limit, this.file.length - submission.offset));
-      if (count > 0) this.file.copy(this.memory.bytes, at, submission.offset, submission.offset + count);
-      return count;
+    if (submission.opcode === IORING_OP.READ || submission.opcode === IORING_OP.READV) {
+      let read = 0;
+      for (const [address, length] of this.#pieces(submission)) {
+        const from = submission.offset + read;
+        const count = Math.max(0, Math.min(length, limit - read, this.file.length - from));
+        const to = address - this.memory.arena.address;
+        if (count > 0) this.file.copy(this.memory.bytes, to, from, from + count);
+        read += count;
+      }
+      return read;
     }
     if (submission.opcode !== IORING_OP.WRITE && submission.opcode !== IORING_OP.WRITEV) return 0;
     let moved = 0;
@@ -97,7 +106,7 @@ export class ManualRing implements FileReactor {
   }
 
   #pieces(submission: Submission): [address: number, length: number][] {
-    if (submission.opcode !== IORING_OP.WRITEV) return [[submission.address, submission.length]];
+    if (!isVector(submission)) return [[submission.address, submission.length]];
     const { view, address } = this.memory.arena;
     return Array.from({ length: submission.length }, (_, i) => {
       const at = submission.address - address + i * 16;

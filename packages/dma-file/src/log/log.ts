@@ -1,19 +1,17 @@
-import { randomBytes } from 'node:crypto';
 import { crc32c, type IOBuf } from '@sunstar/iobuf';
 import { SunstarError } from '@sunstar/runtime';
 import { SegmentAppender } from '../appender/segment-appender.js';
 import { batchTooLargeError, logClosedError, logFullError } from '../errors.js';
 import { integerOption } from '../open-options.js';
+import { type ActiveSegment, beginSegment } from './active-segment.js';
 import { BATCH_HEADER_BYTES, BATCH_KIND, headerChecksum, writeChecksum, writeHeader } from './batch.js';
 import { DurableMarks } from './durable-marks.js';
 import { type LogOptions, type ResolvedLogOptions, resolveLogOptions } from './log-options.js';
 import { type LogBatch, type ReadableLog, readLog } from './log-reader.js';
 import { dropSegment, recoverLog } from './log-recovery.js';
-import { Segment, saveIndex } from './segment.js';
-import { segmentName } from './segment-names.js';
+import { type Segment, saveIndex } from './segment.js';
 import { SegmentRecycler } from './segment-recycler.js';
 import type { SegmentStorage } from './segment-storage.js';
-import { SparseIndex } from './sparse-index.js';
 
 /** Counters of a {@link Log}. */
 export interface LogStats {
@@ -30,13 +28,6 @@ export interface LogStats {
 
 /** What keeps others out. */
 type LogLock = Awaited<ReturnType<SegmentStorage['lock']>>;
-
-/** A segment that takes batches. */
-interface Active {
-  readonly segment: Segment;
-  readonly appender: SegmentAppender;
-  readonly marks: DurableMarks;
-}
 
 /**
  * A log of batches of records, in segment files: the records are numbered, and a reader finds any of them by its
@@ -57,7 +48,7 @@ export class Log implements AsyncDisposable {
   readonly #segments: Segment[];
   readonly #header: Buffer = Buffer.alloc(BATCH_HEADER_BYTES);
   readonly #readable: ReadableLog;
-  #active: Active;
+  #active: ActiveSegment;
   readonly #lock: LogLock;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -71,7 +62,7 @@ export class Log implements AsyncDisposable {
     options: ResolvedLogOptions,
     recycler: SegmentRecycler,
     segments: Segment[],
-    active: Active,
+    active: ActiveSegment,
     lock: LogLock,
   ) {
     this.#lock = lock;
@@ -365,42 +356,4 @@ export class Log implements AsyncDisposable {
     if (this.durableSequence > next)
       throw new SunstarError('SUNSTAR_INVARIANT', 'Log: more is durable than there is.');
   }
-}
-
-/** Begins a segment: its file has its name and its header, durably. */
-async function beginSegment(
-  recycler: SegmentRecycler,
-  options: ResolvedLogOptions,
-  baseSequence: number,
-): Promise<{ active: Active; isRecycled: boolean }> {
-  const marks = new DurableMarks(baseSequence);
-  const { file, isRecycled } = await recycler.take(segmentName(baseSequence));
-  const appender = await SegmentAppender.open(file, {
-    ...options.appender,
-    position: 0,
-    recycle: isRecycled,
-    segmentBytes: options.segmentBytes,
-    onFlushed: (offset) => marks.flushed(offset),
-  });
-  const epoch = randomBytes(4).readUInt32LE(0);
-  const timeMs = options.now();
-  const header = Buffer.alloc(BATCH_HEADER_BYTES);
-  writeHeader(header, {
-    payloadBytes: 0,
-    records: 0,
-    sequence: baseSequence,
-    epoch,
-    kind: BATCH_KIND.segment,
-    timeMs,
-  });
-  writeChecksum(header, headerChecksum(header));
-  try {
-    appender.append(header);
-    await appender.flush();
-  } catch (error) {
-    await appender.close().catch(() => undefined);
-    throw error;
-  }
-  const segment = new Segment(baseSequence, epoch, new SparseIndex(options.indexIntervalBytes), timeMs);
-  return { active: { segment, appender, marks }, isRecycled };
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Log } from '../../src/log/log.js';
 import type { LogOptions } from '../../src/log/log-options.js';
 import { randomOf, settle } from '../appender/manual-target.js';
-import { SimulatedDisk } from './simulated-disk.js';
+import { AllChoices, type Choose, SimulatedDisk } from './simulated-disk.js';
 
 const OPTIONS: LogOptions = {
   segmentBytes: 65536,
@@ -19,6 +19,11 @@ const OPTIONS: LogOptions = {
   },
   now: () => 1000,
 };
+
+/** States after a power cut that are all looked at; of more, so many at random. */
+const MAX_STATES = 256;
+const SAMPLES = 16;
+const PAGE_BYTES = 4096;
 
 type Action =
   | { readonly kind: 'append'; readonly size: number; readonly records: number }
@@ -123,6 +128,20 @@ async function check(
   return next;
 }
 
+/** What the test was told to be durable by the time of an event. */
+function promisedBy(disk: SimulatedDisk, cut: number): number {
+  let promised = 0;
+  for (const event of disk.events.slice(0, cut)) {
+    if (event.kind === 'note') promised = Math.max(promised, event.value);
+  }
+  return promised;
+}
+
+function atRandom(seed: number): Choose {
+  const random = randomOf(seed);
+  return (count) => Math.floor(random() * count);
+}
+
 async function readAll(
   log: Log,
   from: number,
@@ -156,17 +175,57 @@ describe('Log on a disk that loses power', () => {
           const disk = new SimulatedDisk(randomOf(seed));
           const appended = await write(disk, actions, OPTIONS);
           for (let cut = 0; cut <= disk.events.length; cut++) {
-            let promised = 0;
-            for (const event of disk.events.slice(0, cut)) {
-              if (event.kind === 'note') promised = Math.max(promised, event.value);
-            }
-            const survived = disk.afterPowerCut(cut, randomOf(seed + cut + 1));
+            const promised = promisedBy(disk, cut);
+            const survived = disk.afterPowerCut(cut, atRandom(seed + cut + 1));
             expect(await check(survived, appended, OPTIONS)).toBeGreaterThanOrEqual(promised);
           }
         },
       ),
       { numRuns: 5 },
     );
+  }, 60_000);
+
+  it('has it in every state that a power cut of a small trace could leave, at random where there are too many', async () => {
+    const actions: Action[] = [
+      { kind: 'append', size: 100, records: 1 },
+      { kind: 'flush' },
+      { kind: 'complete', count: 3 },
+      { kind: 'append', size: 5000, records: 2 },
+      { kind: 'append', size: 300, records: 1 },
+      { kind: 'complete', count: 6 },
+      { kind: 'flush' },
+      { kind: 'append', size: 9000, records: 1 },
+      { kind: 'complete', count: 8 },
+      { kind: 'roll' },
+      { kind: 'append', size: 200, records: 3 },
+      { kind: 'complete', count: 10 },
+      { kind: 'append', size: 2000, records: 1 },
+    ];
+    const options: LogOptions = { ...OPTIONS, appender: { ...OPTIONS.appender, zeroAheadBytes: 0 } };
+    let complete = 0;
+    let cuts = 0;
+    for (const seed of [1, 2, 3]) {
+      const disk = new SimulatedDisk(randomOf(seed));
+      const appended = await write(disk, actions, options);
+      for (let cut = 0; cut <= disk.events.length; cut++) {
+        const promised = promisedBy(disk, cut);
+        const survives = async (choose: Choose): Promise<void> => {
+          const survived = disk.afterPowerCut(cut, choose, PAGE_BYTES);
+          expect(await check(survived, appended, options)).toBeGreaterThanOrEqual(promised);
+        };
+        const all = new AllChoices();
+        await survives(all.choose);
+        cuts++;
+        if (all.total <= MAX_STATES) {
+          complete++;
+          while (all.next()) await survives(all.choose);
+        } else {
+          for (let i = 0; i < SAMPLES; i++) await survives(atRandom(seed * 1000 + cut + i));
+        }
+      }
+    }
+    // Otherwise the trace is too large to tell anything.
+    expect(complete).toBeGreaterThan(cuts / 2);
   }, 60_000);
 
   it('never takes bytes of a former life of a segment for its own', async () => {
@@ -181,11 +240,8 @@ describe('Log on a disk that loses power', () => {
           const random = randomOf(seed + 1);
           for (let i = 0; i < 20; i++) {
             const cut = Math.floor(random() * (disk.events.length + 1));
-            let promised = 0;
-            for (const event of disk.events.slice(0, cut)) {
-              if (event.kind === 'note') promised = Math.max(promised, event.value);
-            }
-            const survived = disk.afterPowerCut(cut, randomOf(seed + cut + 1));
+            const promised = promisedBy(disk, cut);
+            const survived = disk.afterPowerCut(cut, atRandom(seed + cut + 1));
             expect(await check(survived, appended, options)).toBeGreaterThanOrEqual(promised);
           }
         },

@@ -4,6 +4,8 @@ import type { SegmentStorage } from '../../src/log/segment-storage.js';
 
 const SECTOR_BYTES = 512;
 const PAGE_BYTES = 4096;
+/** Turns of the microtasks without an operation after which nothing can come any more. */
+const MAX_IDLE = 10_000;
 
 /** One thing that happened to the disk, in the order in which it completed. */
 type Event =
@@ -22,6 +24,40 @@ type Event =
   | { readonly kind: 'syncNames'; readonly covers: number }
   /** Not the disk's: what the test was promised by then. */
   | { readonly kind: 'note'; readonly value: number };
+
+/** Chooses one of so many outcomes: 0 to `count` − 1. */
+export type Choose = (count: number) => number;
+
+/** Every sequence of choices, one after the other, for a run whose choices do not depend on each other. */
+export class AllChoices {
+  readonly #chosen: number[] = [];
+  readonly #counts: number[] = [];
+  #at = 0;
+
+  readonly choose: Choose = (count) => {
+    if (this.#at === this.#chosen.length) {
+      this.#chosen.push(0);
+      this.#counts.push(count);
+    }
+    if (this.#counts[this.#at] !== count) throw new Error('a choice depends on an earlier one');
+    return this.#chosen[this.#at++];
+  };
+
+  /** How many sequences there are, known after the first run. */
+  get total(): number {
+    return this.#counts.reduce((product, count) => product * count, 1);
+  }
+
+  /** Goes to the next sequence; false after the last one. */
+  next(): boolean {
+    this.#at = 0;
+    for (let i = this.#chosen.length - 1; i >= 0; i--) {
+      if (++this.#chosen[i] < this.#counts[i]) return true;
+      this.#chosen[i] = 0;
+    }
+    return false;
+  }
+}
 
 /** A disk that records what happens to it, and knows what a power cut at any moment could leave. */
 export class SimulatedDisk implements SegmentStorage {
@@ -49,7 +85,7 @@ export class SimulatedDisk implements SegmentStorage {
       isSettled = true;
     };
     promise.then(done, done);
-    for (let idle = 0; !isSettled && idle < 100; ) {
+    for (let idle = 0; !isSettled && idle < MAX_IDLE; ) {
       await Promise.resolve();
       if (this.#pending.length === 0) {
         idle++;
@@ -129,11 +165,13 @@ export class SimulatedDisk implements SegmentStorage {
 
   /**
    * A disk as a power cut after so many events could leave it: everything that was synced, and of the rest any
-   * sectors. Changes of names reach it in their order, as in a journal.
+   * units of bytes, whatever order they were written in. Changes of names reach it in their order, as in a journal.
+   *
+   * @param choose - Makes each choice between so many outcomes. Their number does not depend on earlier choices.
    */
-  afterPowerCut(eventCount: number, random: () => number): SimulatedDisk {
+  afterPowerCut(eventCount: number, choose: Choose, unitBytes = SECTOR_BYTES): SimulatedDisk {
     const events = this.events.slice(0, eventCount);
-    const disk = new SimulatedDisk(random);
+    const disk = new SimulatedDisk(this.#random);
     const certain = new Map<number, number>();
     let certainNames = 0;
     for (const event of events) {
@@ -141,19 +179,20 @@ export class SimulatedDisk implements SegmentStorage {
         certain.set(event.inode, Math.max(certain.get(event.inode) ?? 0, event.covers));
       if (event.kind === 'syncNames') certainNames = Math.max(certainNames, event.covers);
     }
-    const lastNames = certainNames + Math.floor(random() * (events.length - certainNames + 1));
+    const uncertainNames = events.filter((event, i) => event.kind === 'names' && i >= certainNames);
+    let namesLeft = choose(uncertainNames.length + 1);
     events.forEach((event, i) => {
       if (event.kind === 'names') {
-        if (i < lastNames) disk.#names = new Map(event.names);
+        if (i < certainNames || namesLeft-- > 0) disk.#names = new Map(event.names);
       } else if (event.kind === 'write' || event.kind === 'resize') {
         const isCertain = i < (certain.get(event.inode) ?? 0) || (event.kind === 'write' && event.isDurable);
         let file = disk.#files.get(event.inode) ?? Buffer.alloc(0);
         if (event.kind === 'resize') {
-          if (isCertain || random() < 0.5) file = resized(file, event.size, event.grows);
+          if (isCertain || choose(2) === 1) file = resized(file, event.size, event.grows);
         } else {
-          for (let at = 0; at < event.bytes.length; at += SECTOR_BYTES) {
-            if (!isCertain && random() < 0.5) continue;
-            const end = Math.min(at + SECTOR_BYTES, event.bytes.length);
+          for (let at = 0; at < event.bytes.length; at += unitBytes) {
+            if (!isCertain && choose(2) === 0) continue;
+            const end = Math.min(at + unitBytes, event.bytes.length);
             file = resized(file, event.position + end, true);
             event.bytes.copy(file, event.position + at, at, end);
           }

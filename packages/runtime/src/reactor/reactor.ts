@@ -512,8 +512,7 @@ export class Reactor implements Disposable {
     const control = this.#control;
     const tail = Atomics.load(queues, this.#cqTailAt);
     let head = control[CONTROL.CQ_HEAD];
-    // Failures may be waiting behind a full queue.
-    const hasAll = ((tail - head) | 0) <= this.#cqMask;
+    const over = ((tail - head) | 0) <= this.#cqMask ? this.#countOver() : 0;
     while (head !== tail) {
       const at = this.#cqesAt + ((head & this.#cqMask) << 2);
       const id = queues[at];
@@ -543,22 +542,24 @@ export class Reactor implements Disposable {
       completion.complete(result, flags);
     }
     Atomics.store(queues, this.#cqHeadAt, head);
-    if (this.#atOnce.count > 0) this.#settle(hasAll);
+    if (this.#atOnce.count > 0) this.#settle(over);
   }
 
   /**
-   * Ends the operations that were over at once: those that had failed have been reaped.
-   *
-   * @param hasAll - Whether all completions were.
+   * How many operations are over at once by now, so that the failures among them are in the completion queue, or
+   * behind it when it is full. What is submitted while the queue is reaped does not count, even if the kernel takes
+   * it meanwhile: its failures come later.
    */
-  #settle(hasAll: boolean): void {
-    if (!hasAll || !this.#submissions.isTaken) {
-      this.#control[CONTROL.MORE] = 1;
-      return;
-    }
+  #countOver(): number {
+    return this.#submissions.isTaken ? this.#atOnce.count : 0;
+  }
+
+  /** Ends so many operations that were over at once, the oldest: those that had failed have been reaped. */
+  #settle(count: number): void {
     const list = this.#atOnce;
     const operations = this.#operations;
-    for (let left = list.count; left > 0; left--) {
+    if (list.count > count) this.#control[CONTROL.MORE] = 1;
+    for (let left = count; left > 0; left--) {
       const { id, result } = list;
       list.shift();
       this.#control[CONTROL.AT_ONCE]--;
@@ -583,7 +584,7 @@ export class Reactor implements Disposable {
     const control = this.#control;
     const tail = Atomics.load(queues, this.#cqTailAt);
     let head = control[CONTROL.CQ_HEAD];
-    const isFull = ((tail - head) | 0) > this.#cqMask;
+    const over = ((tail - head) | 0) <= this.#cqMask ? this.#countOver() : 0;
     while (head !== tail && threadScheduler.waiting < MAX_WAITING) {
       const at = this.#cqesAt + ((head & this.#cqMask) << 2);
       const id = queues[at];
@@ -615,7 +616,7 @@ export class Reactor implements Disposable {
       }
     }
     Atomics.store(queues, this.#cqHeadAt, head);
-    if (this.#atOnce.count > 0) this.#settle(!isFull && head === tail);
+    if (this.#atOnce.count > 0) this.#settle(head === tail ? over : 0);
   }
 
   /** Becomes the event loop of the thread's scheduling groups. */

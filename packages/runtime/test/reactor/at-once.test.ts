@@ -68,6 +68,27 @@ describe('an operation that is over at once', () => {
     end(sockets);
   });
 
+  it('tells of a failure that came after the look at the queue, in the middle of a tick', async () => {
+    const results: number[] = [];
+    await new Promise<void>((resolve) => {
+      const completion = {
+        complete: (value: number): void => {
+          results.push(value);
+          resolve();
+        },
+      };
+      const inTheTick = {
+        complete: (): void => {
+          reactor.submitAtOnce(completion, IORING_OP.SEND, 1 << 20, address, 5, AT_ONCE, 5);
+          reactor.submitNow();
+        },
+      };
+      reactor.submit(inTheTick, IORING_OP.NOP, -1, 0, 0, 0);
+    });
+    await reactor.run('nop', IORING_OP.NOP, -1, 0, 0, 0);
+    expect(results).toEqual([-ERRNO.EBADF]);
+  });
+
   it('tells of its failure, once', async () => {
     let calls = 0;
     const result = await new Promise<number>((resolve) => {
