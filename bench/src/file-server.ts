@@ -1,13 +1,17 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { allowedCpus } from '@sunstar/runtime';
 import { startNginx } from './file-server/nginx.js';
 import type { Benchmark, BenchmarkCase } from './harness/benchmark.js';
 import { ServerProcess } from './harness/server-process.js';
+import { type Wire, zeroCopyWire } from './zerocopy/rig.js';
 
 // The client has one CPU, each server the other. On loopback the kernel copies what a zero-copy send would not, and
 // sendfile need not copy at all.
@@ -15,6 +19,7 @@ import { ServerProcess } from './harness/server-process.js';
 const run = promisify(execFile);
 const CONNECTIONS = 16;
 const SECONDS = 3;
+const WARM_UP_MS = 700;
 const SIZES = [
   { name: '100 KiB', bytes: 100 * 1024 },
   { name: '1 MiB', bytes: 2 ** 20 },
@@ -36,15 +41,44 @@ async function download(server: ServerProcess, cpu: number, name: string, bytes:
   return [gigabytes / SECONDS, seconds / gigabytes];
 }
 
-function sizeCase(size: (typeof SIZES)[number]): BenchmarkCase {
+/**
+ * Has a server send to the end of a wire that takes everything. The answers arrive nowhere, so nothing is left of a
+ * copy that the reader would pay for: what a server on a real network pays.
+ */
+async function sendOnWire(server: ServerProcess, cpu: number, wire: Wire): Promise<number[]> {
+  const program = fileURLToPath(new URL('./file-server/requester.js', import.meta.url));
+  const words = [...wire.far, 'taskset', '-c', String(cpu), process.execPath, program];
+  const [command, ...rest] = [...words, wire.nearAddress, String(server.port), '/file.bin', '4'];
+  const requester = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    for await (const line of createInterface({ input: requester.stdout })) if (line === 'ready') break;
+    await sleep(WARM_UP_MS);
+    const sentBefore = await wire.sentBytes();
+    const before = server.cpuSeconds();
+    await sleep(SECONDS * 1000);
+    const after = server.cpuSeconds();
+    const gigabytes = ((await wire.sentBytes()) - sentBefore) / 1e9;
+    const seconds = after.user + after.kernel - before.user - before.kernel;
+    return [gigabytes / SECONDS, seconds / gigabytes];
+  } finally {
+    requester.kill('SIGKILL');
+    await once(requester, 'exit');
+  }
+}
+
+function sizeCase(size: (typeof SIZES)[number], where: 'loopback' | 'rig'): BenchmarkCase {
   const [serverCpu, clientCpu] = allowedCpus();
   const servers: ServerProcess[] = [];
   let directory: string;
-  const measure = (index: number) => () => download(servers[index], clientCpu, 'file.bin', size.bytes);
+  let wire: Wire | undefined;
+  const measure = (index: number) => () =>
+    wire === undefined
+      ? download(servers[index], clientCpu, 'file.bin', size.bytes)
+      : sendOnWire(servers[index], clientCpu, wire);
   return {
     metrics: [
-      { case: `${size.name}: rate`, unit: 'GB/s', higherIsBetter: true },
-      { case: `${size.name}: server CPU`, unit: 's/GB', higherIsBetter: false },
+      { case: `${where}, ${size.name}: rate`, unit: 'GB/s', higherIsBetter: true },
+      { case: `${where}, ${size.name}: server CPU`, unit: 's/GB', higherIsBetter: false },
     ],
     async setup() {
       if (clientCpu === undefined)
@@ -54,13 +88,18 @@ function sizeCase(size: (typeof SIZES)[number]): BenchmarkCase {
       directory = mkdtempSync(join(parent, 'files-'));
       writeFileSync(join(directory, 'file.bin'), randomBytes(size.bytes));
       const program = fileURLToPath(new URL('./file-server/servers.js', import.meta.url));
+      if (where === 'rig') wire = await zeroCopyWire();
+      const prefix = wire?.near ?? [];
+      const host = wire?.nearAddress ?? '127.0.0.1';
       for (const kind of ['sunstar', 'node']) {
-        servers.push(await ServerProcess.start(serverCpu, [process.execPath, program, kind, directory]));
+        const command = [...prefix, process.execPath, program, kind, directory, host];
+        servers.push(await ServerProcess.start(serverCpu, command));
       }
-      servers.push(await startNginx(serverCpu, directory, directory));
+      servers.push(await startNginx(serverCpu, directory, directory, host, prefix));
     },
     async teardown() {
       for (const server of servers) await server.stop();
+      await wire?.close();
       rmSync(directory, { recursive: true, force: true });
     },
     ours: measure(0),
@@ -71,10 +110,17 @@ function sizeCase(size: (typeof SIZES)[number]): BenchmarkCase {
   };
 }
 
-/** Static files over loopback. */
+/** Static files, over loopback and over a wire on which zero copy is real. */
 const benchmark: Benchmark = {
-  description: 'examples/file-server against node:http with fs streams and nginx (needs wrk and nginx)',
-  prepare: () => Promise.resolve({ cases: SIZES.map(sizeCase) }),
+  description:
+    'examples/file-server against node:http with fs streams and nginx, on loopback (needs wrk and nginx) and on the rig of zerocopy (what that needs)',
+  prepare: () =>
+    Promise.resolve({
+      cases: [
+        ...SIZES.map((size) => sizeCase(size, 'loopback')),
+        ...SIZES.map((size) => sizeCase(size, 'rig')),
+      ],
+    }),
 };
 
 export default benchmark;

@@ -5,8 +5,18 @@ import { ServerProcess } from '../harness/server-process.js';
 /** The port of nginx, which cannot choose one. */
 const PORT = 16_390;
 
-/** nginx with one worker and sendfile, as a distribution configures it, on one CPU. */
-export function startNginx(cpu: number, directory: string, root: string): Promise<ServerProcess> {
+/**
+ * nginx with one worker and sendfile, as a distribution configures it, on one CPU.
+ *
+ * @param prefix - Put in front of its command.
+ */
+export function startNginx(
+  cpu: number,
+  directory: string,
+  root: string,
+  host = '127.0.0.1',
+  prefix: readonly string[] = [],
+): Promise<ServerProcess> {
   const configuration = join(directory, 'nginx.conf');
   writeFileSync(
     configuration,
@@ -17,9 +27,10 @@ http {
   access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
   client_body_temp_path ${directory}; proxy_temp_path ${directory}; fastcgi_temp_path ${directory};
   uwsgi_temp_path ${directory}; scgi_temp_path ${directory};
-  server { listen 127.0.0.1:${PORT}; root ${root}; }
+  server { listen ${host}:${PORT}; root ${root}; }
 }
 `,
   );
-  return ServerProcess.start(cpu, ['nginx', '-p', directory, '-e', 'stderr', '-c', configuration], PORT);
+  const command = [...prefix, 'nginx', '-p', directory, '-e', 'stderr', '-c', configuration];
+  return ServerProcess.start(cpu, command, PORT, host, prefix);
 }

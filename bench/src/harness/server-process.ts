@@ -1,6 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 
 const TICKS_PER_SECOND = 100;
 const START_TIMEOUT_MS = 20_000;
@@ -26,8 +25,15 @@ export class ServerProcess {
    * Starts a program; resolves when it has told its port.
    *
    * @param ownPort - Of a program that tells none: resolves when it accepts connections there.
+   * @param probePrefix - Put in front of the command that tries to connect: where the program is reached from.
    */
-  static async start(cpu: number, command: readonly string[], ownPort?: number): Promise<ServerProcess> {
+  static async start(
+    cpu: number,
+    command: readonly string[],
+    ownPort?: number,
+    ownHost = '127.0.0.1',
+    probePrefix: readonly string[] = [],
+  ): Promise<ServerProcess> {
     const child = spawn('taskset', ['-c', String(cpu), ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
     const output: string[] = [];
     const port = await new Promise<number>((resolve, reject) => {
@@ -53,11 +59,10 @@ export class ServerProcess {
       };
       const probe = setInterval(() => {
         if (ownPort === undefined) return;
-        const socket = connect(ownPort, '127.0.0.1', () => {
-          socket.destroy();
-          settle(ownPort);
+        const [program, ...rest] = [...probePrefix, 'bash', '-c', `exec 3<>/dev/tcp/${ownHost}/${ownPort}`];
+        execFile(program, rest, (error) => {
+          if (error === null) settle(ownPort);
         });
-        socket.on('error', () => {});
       }, PROBE_MS);
     });
     return new ServerProcess(child, port);

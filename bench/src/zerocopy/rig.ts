@@ -83,18 +83,28 @@ async function compile(directory: string): Promise<string> {
   return object;
 }
 
+/** The two ends of a wire that copies nothing. */
+export interface Wire {
+  /** Put in front of a command, runs it at the end of the sender. */
+  readonly near: readonly string[];
+  readonly nearAddress: string;
+  /** … at the other end, where every segment to ports 7777 to 7799 is acknowledged and nothing arrives. */
+  readonly far: readonly string[];
+  /** Bytes that left the sender, headers included. */
+  sentBytes(): Promise<number>;
+  close(): Promise<void>;
+}
+
 /**
  * A pair of network namespaces joined by a virtual Ethernet, whose far end acknowledges everything and copies
  * nothing. Needs root, iproute2, and clang or gcc-bpf with libbpf-dev.
  */
-export async function zeroCopyRig(senderCpu: number): Promise<Route> {
+export async function zeroCopyWire(): Promise<Wire> {
   const near = `sunstar-send-${process.pid}`;
   const far = `sunstar-sink-${process.pid}`;
   const directory = await mkdtemp(path.join(tmpdir(), 'sunstar-rig-'));
   const ip = (...args: string[]): Promise<unknown> => run('ip', args);
-  let listener: ChildProcess | null = null;
   const close = async (): Promise<void> => {
-    if (listener !== null) await stop(listener);
     for (const namespace of [near, far]) await ip('netns', 'del', namespace).catch(() => {});
     await rm(directory, { recursive: true, force: true });
   };
@@ -131,16 +141,45 @@ export async function zeroCopyRig(senderCpu: number): Promise<Route> {
       'sec',
       'tc',
     ]);
-    listener = await startListener(['ip', 'netns', 'exec', far], SINK_ADDRESS, 'stall');
   } catch (error) {
     await close();
     throw error;
   }
-  const prefix = ['ip', 'netns', 'exec', near, 'taskset', '-c', String(senderCpu)];
+  const prefix = ['ip', 'netns', 'exec', near];
+  return {
+    near: prefix,
+    nearAddress: SENDER_ADDRESS,
+    far: ['ip', 'netns', 'exec', far],
+    async sentBytes() {
+      const [command, ...rest] = [...prefix, 'cat', '/proc/net/dev'];
+      const { stdout } = await run(command, rest);
+      const line = stdout.split('\n').find((one) => one.trim().startsWith('rig0:'));
+      // The ninth number behind the name.
+      return Number(line?.split(':')[1].trim().split(/\s+/)[8]);
+    },
+    close,
+  };
+}
+
+/** From one end of such a wire to the other. */
+export async function zeroCopyRig(senderCpu: number): Promise<Route> {
+  const wire = await zeroCopyWire();
+  const listener = await startListener(wire.far, SINK_ADDRESS, 'stall').catch(async (error: unknown) => {
+    await wire.close();
+    throw error;
+  });
   return {
     host: SINK_ADDRESS,
     port: PORT,
-    send: (options) => send(prefix, { ...options, host: SINK_ADDRESS, port: PORT }),
-    close,
+    send: (options) =>
+      send([...wire.near, 'taskset', '-c', String(senderCpu)], {
+        ...options,
+        host: SINK_ADDRESS,
+        port: PORT,
+      }),
+    async close() {
+      await stop(listener);
+      await wire.close();
+    },
   };
 }

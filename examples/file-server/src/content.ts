@@ -7,8 +7,8 @@ import type { OpenFile } from './open-file.js';
 const PIECE_BYTES = 131_072;
 /** Pieces of one response that are read ahead of the peer. */
 const READ_AHEAD = 4;
-/** Longer responses are sent piece by piece: one peer must not hold much memory that it does not take. */
-const MAX_AT_ONCE_BYTES = 2 * PIECE_BYTES;
+/** Longer responses are sent step by step: one peer must not hold much memory that it does not take. */
+const MAX_AT_ONCE_BYTES = 8 * PIECE_BYTES;
 
 /** The contents of files: what was asked for last is in memory, the rest is read past the page cache. */
 export class Content {
@@ -23,9 +23,9 @@ export class Content {
     return this.#cache.stats;
   }
 
-  /** A short part of a file if all of it is in memory. The caller disposes it. */
-  peek(file: OpenFile, start: number, lengthBytes: number): IOBuf | undefined {
-    if (lengthBytes > MAX_AT_ONCE_BYTES) return undefined;
+  /** A part of a file, or its first MiB or so, if all of that is in memory. The caller disposes it. */
+  peek(file: OpenFile, start: number, wantedBytes: number): IOBuf | undefined {
+    const lengthBytes = Math.min(wantedBytes, MAX_AT_ONCE_BYTES - (start % PIECE_BYTES));
     const end = start + lengthBytes;
     const first = start - (start % PIECE_BYTES);
     let found: IOBuf | undefined;

@@ -1,4 +1,5 @@
 import type { HttpHandler, HttpRequest, HttpResponse } from '@sunstar/example-http';
+import type { IOBuf } from '@sunstar/iobuf';
 import { Content } from './content.js';
 import { OpenFile } from './open-file.js';
 import { OpenFiles } from './open-files.js';
@@ -72,23 +73,39 @@ export class FileService {
       return undefined;
     }
     const inMemory = this.#content.peek(file, selection.start, lengthBytes);
-    if (inMemory === undefined) return this.#stream(file, selection, response);
+    if (inMemory?.sizeBytes !== lengthBytes) return this.#stream(file, selection, response, inMemory);
     response.send(status, fields, inMemory);
     inMemory[Symbol.dispose]();
     return undefined;
   }
 
-  async #stream(file: OpenFile, selection: Selection, response: HttpResponse): Promise<void> {
-    const { status, start, lengthBytes, fields } = selection;
+  /** @param inMemory - The beginning, if that is there already; disposed here. */
+  async #stream(
+    file: OpenFile,
+    selection: Selection,
+    response: HttpResponse,
+    inMemory: IOBuf | undefined,
+  ): Promise<void> {
+    const { status, lengthBytes, fields } = selection;
+    const end = selection.start + lengthBytes;
+    let at = selection.start;
+    let isStarted = false;
+    const write = (part: IOBuf): Promise<void> => {
+      // What cannot be read at all is a 500, not half a response.
+      if (!isStarted) response.start(status, fields, lengthBytes);
+      isStarted = true;
+      at += part.sizeBytes;
+      return response.write(part);
+    };
     file.use();
     try {
-      let isStarted = false;
-      for await (const piece of this.#content.read(file, start, lengthBytes)) {
-        // What cannot be read at all is a 500, not half a response.
-        if (!isStarted) response.start(status, fields, lengthBytes);
-        isStarted = true;
-        await response.write(piece);
+      let part = inMemory;
+      while (part !== undefined) {
+        using present = part;
+        await write(present);
+        part = at < end ? this.#content.peek(file, at, end - at) : undefined;
       }
+      if (at < end) for await (const piece of this.#content.read(file, at, end - at)) await write(piece);
       response.end();
     } finally {
       file.release();

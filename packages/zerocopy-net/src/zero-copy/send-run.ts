@@ -16,6 +16,12 @@ export interface SendRun {
  */
 export const MAX_SEND_BYTES = 262_144;
 
+/**
+ * The most bytes of one copied send to a peer on this machine: each send wakes it, and what is copied goes through
+ * caches that both share, so larger ones cost less (1 MiB files: 0.28 to 0.33 CPU s/GB, with 256 KiB 0.42).
+ */
+export const MAX_LOCAL_SEND_BYTES = 1_048_576;
+
 /** What is smaller than this part of the threshold costs more to look up than to copy. */
 const PIECES_IN_THRESHOLD = 8;
 
@@ -58,16 +64,16 @@ export function measureRun(content: IOBuf, thresholdBytes: number, maxCount: num
 }
 
 /** How many fragments at the front a send with copies should take. */
-export function copyCount(content: IOBuf, maxCount: number): number {
+export function copyCount(content: IOBuf, maxCount: number, maxBytes: number = MAX_SEND_BYTES): number {
   const { fragmentCount, sizeBytes: total } = content;
   const end = Math.min(fragmentCount, maxCount);
   // Going through many small ones costs more than it saves: by their average they are few enough bytes.
-  if (total <= MAX_SEND_BYTES || (total / fragmentCount) * end <= MAX_SEND_BYTES) return end;
+  if (total <= maxBytes || (total / fragmentCount) * end <= maxBytes) return end;
   let sizeBytes = content.fragmentLength(0);
   let count = 1;
   while (count < end) {
     sizeBytes += content.fragmentLength(count);
-    if (sizeBytes > MAX_SEND_BYTES) break;
+    if (sizeBytes > maxBytes) break;
     count++;
   }
   return count;

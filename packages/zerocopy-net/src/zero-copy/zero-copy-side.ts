@@ -8,7 +8,14 @@ import { ErrorQueue, type ErrorQueueOwner } from './error-queue.js';
 import type { ZeroCopyMechanism } from './options.js';
 import { ZeroCopyPolicy } from './policy.js';
 import type { CopyReason } from './reasons.js';
-import { copyCount, measureRun, type SendRun, shortenRun } from './send-run.js';
+import {
+  copyCount,
+  MAX_LOCAL_SEND_BYTES,
+  MAX_SEND_BYTES,
+  measureRun,
+  type SendRun,
+  shortenRun,
+} from './send-run.js';
 import type { ShardZeroCopy } from './shard-zero-copy.js';
 import { ZeroCopyTracker } from './tracker.js';
 import type { ZeroCopySend } from './zero-copy-send.js';
@@ -117,7 +124,9 @@ export class ZeroCopySide implements ErrorQueueOwner {
     if (reason !== null) {
       this.#shard.counters.copied[reason]++;
       // For any other reason, what is behind it will be copied just the same: it may go along.
-      this.copyCount = reason === 'belowThreshold' ? run.count : copyCount(content, MAX_FRAGMENTS_PER_SEND);
+      const maxBytes = reason === 'localPeer' ? MAX_LOCAL_SEND_BYTES : MAX_SEND_BYTES;
+      this.copyCount =
+        reason === 'belowThreshold' ? run.count : copyCount(content, MAX_FRAGMENTS_PER_SEND, maxBytes);
       return -1;
     }
     this.#begin(content, run);

@@ -42,6 +42,8 @@ test('a send is never much longer than is good, but one piece always goes', () =
   using buffer = content([200_000, 60_000, 60_000]);
   expect(copyCount(buffer, 100)).toBe(2);
   expect(copyCount(buffer, 1)).toBe(1);
+  expect(copyCount(buffer, 100, 320_000)).toBe(3);
+  expect(copyCount(buffer, 100, 319_999)).toBe(2);
 });
 
 test('runs take every byte once, in order, and only a large run has enough in large pieces', () => {
