@@ -2,7 +2,6 @@
 import './bad-input.test.js';
 import './checksums.test.js';
 import './cursor.test.js';
-import './formats.test.js';
 import './numbers.test.js';
 import './growth.test.js';
 import './scatter.test.js';
