@@ -30,9 +30,7 @@ function sizeCase(where: string, route: () => Route, kib: number): BenchmarkCase
     });
     return result.cpuSecondsPerGb;
   };
-  // To a reader on this machine, sends from registered memory stall for tens of milliseconds each.
-  const ways = PEERS.filter(([way]) => way !== 'fixed' || where !== 'loopback');
-  const peers: Peer[] = ways.map(([way, peer]) => ({ peer, measure: measure(way) }));
+  const peers: Peer[] = PEERS.map(([way, peer]) => ({ peer, measure: measure(way) }));
   return {
     metrics: [{ case: `${where}, ${kib} KiB messages`, unit: 'CPU s/GB', higherIsBetter: false }],
     ours: measure('auto'),

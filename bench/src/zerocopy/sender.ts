@@ -63,7 +63,12 @@ async function nodeSender({ host, port, messageBytes, sourceBytes }: SenderOptio
 
 async function ourSender(options: SenderOptions): Promise<Send> {
   const { way, host, port, messageBytes, sourceBytes } = options;
-  const { memory } = attach({ memory: sourceBytes + 128 * 1024 * 1024, log: 'error' });
+  const { memory } = attach({
+    memory: sourceBytes + 128 * 1024 * 1024,
+    // Memory is registered only without huge pages.
+    ...(way === 'fixed' ? { hugePages: 'never' as const } : {}),
+    log: 'error',
+  });
   configureNetwork({
     zeroCopy: {
       mechanism: way === 'msg_zerocopy' || way === 'send_zc' ? way : 'auto',

@@ -29,7 +29,8 @@ export interface ZeroCopyOptions {
   readonly maxHeldBytes?: number;
   /**
    * Registers the whole memory of the shard with the kernel, which saves looking up its pages with each send. All of
-   * it then stays in physical memory, and counts against `ulimit -l` except for root. @defaultValue false
+   * it then stays in physical memory, and counts against `ulimit -l` except for root. Needs memory without huge pages
+   * (`hugePages: 'never'` of the runtime): with them the kernel counts each piece as megabytes. @defaultValue false
    */
   readonly registerMemory?: boolean;
 }

@@ -1,6 +1,7 @@
 import { IOBuf } from '@sunstar/iobuf';
 import { native } from '@sunstar/native';
-import { IORING_OP, type ShardMemory } from '@sunstar/runtime';
+import { errnoName, IORING_OP, type ShardMemory } from '@sunstar/runtime';
+import { mayHaveHugePages } from './huge-page-mapping.js';
 import { LocalAddresses } from './local-addresses.js';
 import { LockedMemory } from './locked-memory.js';
 import type { ZeroCopyMechanism, ZeroCopyOptions } from './options.js';
@@ -43,6 +44,7 @@ export class ShardZeroCopy {
   readonly #holders: IOBuf[] = [];
   #mechanism: ZeroCopyMechanism;
   #mechanismReason: string;
+  #registrationReason = 'not asked for';
 
   constructor(
     memory: ShardMemory,
@@ -72,8 +74,7 @@ export class ShardZeroCopy {
       this.#mechanism = 'msg_zerocopy';
       this.#mechanismReason = 'the kernel has no SEND_ZC';
     }
-    this.isMemoryRegistered =
-      options.registerMemory === true && this.#mechanism === 'send_zc' && this.#register(ring);
+    this.isMemoryRegistered = options.registerMemory === true && this.#register(ring);
   }
 
   get mechanism(): ZeroCopyMechanism {
@@ -112,6 +113,7 @@ export class ShardZeroCopy {
       mechanism: this.#mechanism,
       mechanismReason: this.#mechanismReason,
       isMemoryRegistered: this.isMemoryRegistered,
+      registrationReason: this.#registrationReason,
       lockedMemoryLimitBytes: this.lockedMemory.limitBytes,
     };
   }
@@ -126,6 +128,17 @@ export class ShardZeroCopy {
 
   #register(ring: ZeroCopyRing): boolean {
     const { address, sizeBytes } = this.#memory.arena;
+    if (this.#mechanism !== 'send_zc') {
+      this.#registrationReason = `${this.#mechanism} has no use for it`;
+      return false;
+    }
+    // The kernel (seen in 6.18) charges the socket for each piece of a registered huge page as if it began with the page:
+    // 10 KiB count as up to 2 MiB, the buffers of both ends are full at once, and each send waits for a timer.
+    if (mayHaveHugePages(address)) {
+      this.#registrationReason =
+        "huge pages: the kernel counts such sends as megabytes; use hugePages: 'never'";
+      return false;
+    }
     const count = Math.ceil(sizeBytes / REGISTERED_BUFFER_BYTES);
     const pieces = new Float64Array(count * 2);
     for (let i = 0; i < count; i++) {
@@ -133,6 +146,8 @@ export class ShardZeroCopy {
       pieces[i * 2] = address + start;
       pieces[i * 2 + 1] = Math.min(REGISTERED_BUFFER_BYTES, sizeBytes - start);
     }
-    return ring.registerBuffers(pieces) >= 0;
+    const result = ring.registerBuffers(pieces);
+    this.#registrationReason = result >= 0 ? 'asked for' : `the kernel refuses: ${errnoName(-result)}`;
+    return result >= 0;
   }
 }

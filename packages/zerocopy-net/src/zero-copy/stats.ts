@@ -41,6 +41,8 @@ export interface ZeroCopyStats extends Readonly<ZeroCopyCounters> {
   readonly mechanismReason: string;
   /** Whether the shard's memory is registered with the kernel. */
   readonly isMemoryRegistered: boolean;
+  /** Why, or why not. */
+  readonly registrationReason: string;
   /** Bytes of memory that sends may lock on this shard; Infinity without a limit. */
   readonly lockedMemoryLimitBytes: number;
 }

@@ -68,14 +68,31 @@ describe.skipIf(!mayDropPrivileges)('little locked memory (ulimit -l), as a user
   }
 
   test('memory that may not be registered is not registered, and sends go on', async () => {
-    const result = await sendToItself(unprivileged(8192), { mechanism: 'send_zc', registerMemory: true });
+    const result = await sendToItself(unprivileged(8192), {
+      mechanism: 'send_zc',
+      registerMemory: true,
+      hugePages: 'never',
+    });
     expect(result.isMemoryRegistered).toBe(false);
+    expect((result as Record<string, unknown>).registrationReason).toContain('ENOMEM');
     expect(result.sends).toBeGreaterThan(0);
   });
 });
 
-test('registered memory: the same bytes', async () => {
-  const result = await sendToItself('', { mechanism: 'send_zc', registerMemory: true });
-  expect(result.isMemoryRegistered).toBe(true);
-  expect(result.sends).toBeGreaterThan(0);
+describe('registered memory', () => {
+  test('the same bytes', async () => {
+    const options = { mechanism: 'send_zc', registerMemory: true, hugePages: 'never' };
+    const result = await sendToItself('', options);
+    expect(result.isMemoryRegistered).toBe(true);
+    expect(result.sends).toBeGreaterThan(0);
+  });
+
+  test('none with huge pages, and the stats say why', async () => {
+    const options = { mechanism: 'send_zc', registerMemory: true, hugePages: 'auto' };
+    const result = (await sendToItself('', options)) as Record<string, unknown>;
+    const reason = String(result.registrationReason);
+    // Where the system gives none, there is nothing to be said against it.
+    if (result.isMemoryRegistered === true) expect(reason).toBe('asked for');
+    else expect(reason).toContain('huge pages');
+  });
 });
