@@ -55,7 +55,9 @@ describe('half-open connections', () => {
     client.end();
     await until(() => listener.stats.halfOpenCloses === 1);
     expect(listener.stats.resets).toBe(1);
-    expect(await outcome(client)).toBe('ECONNRESET');
+    // With bytes that it has not read, a client may see their end or the reset: but not all of them.
+    await outcome(client);
+    expect(client.bytesRead).toBeLessThan(8_000_000);
   });
 
   test('one on which something moves may take its time', async () => {

@@ -28,3 +28,30 @@ export function privateNetwork(optmemMaxBytes: number): string {
 export function unprivileged(lockedKiB: number): string {
   return `ulimit -l ${lockedKiB} && exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '"$@"' --`;
 }
+
+/** Has setsockopt(SOL_SOCKET, SO_ZEROCOPY) fail with EOPNOTSUPP from now on (seccomp), and runs its arguments. */
+const WITHOUT_ZEROCOPY = `
+import ctypes, os, struct, sys
+call = 54 if os.uname().machine == "x86_64" else 208
+word = lambda code, true, false, k: struct.pack("HBBI", code, true, false, k)
+program = b"".join([
+    word(0x20, 0, 0, 0), word(0x15, 0, 5, call),
+    word(0x20, 0, 0, 24), word(0x15, 0, 3, 1),
+    word(0x20, 0, 0, 32), word(0x15, 0, 1, 60),
+    word(0x06, 0, 0, 0x50000 | 95), word(0x06, 0, 0, 0x7FFF0000),
+])
+code = ctypes.create_string_buffer(program)
+filter = ctypes.create_string_buffer(struct.pack("H6xP", len(program) // 8, ctypes.addressof(code)))
+libc = ctypes.CDLL(None)
+libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.addressof(filter), 0, 0) == 0
+command = sys.argv[2:] if sys.argv[1] == "exec" else sys.argv[1:]
+os.execvp(command[0], command)
+`;
+
+/** Whether this process may filter the system calls of others, for {@link withoutZeroCopyOption}. */
+export const mayFilterCalls: boolean = works('python3', ['-c', WITHOUT_ZEROCOPY, 'true']);
+
+/** A prefix for `Child`: on a kernel that refuses SO_ZEROCOPY. */
+export const withoutZeroCopyOption: string = `exec python3 -c '${WITHOUT_ZEROCOPY}'`;

@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { Child } from '../support/child.ts';
-import { mayDropPrivileges, mayMakeNetworks, privateNetwork, unprivileged } from '../support/confined.ts';
+import {
+  mayDropPrivileges,
+  mayFilterCalls,
+  mayMakeNetworks,
+  privateNetwork,
+  unprivileged,
+  withoutZeroCopyOption,
+} from '../support/confined.ts';
 
 const TOTAL_BYTES = 100 * 65_536;
 
@@ -76,6 +83,19 @@ describe.skipIf(!mayDropPrivileges)('little locked memory (ulimit -l), as a user
     expect(result.isMemoryRegistered).toBe(false);
     expect((result as Record<string, unknown>).registrationReason).toContain('ENOMEM');
     expect(result.sends).toBeGreaterThan(0);
+  });
+});
+
+describe.skipIf(!mayFilterCalls)('a kernel that refuses SO_ZEROCOPY', () => {
+  test('everything is copied, nothing waits for a notification, and the stats say why', async () => {
+    const result = await sendToItself(withoutZeroCopyOption, { mechanism: 'msg_zerocopy' });
+    expect(result.sends).toBe(0);
+    expect(copied(result).notSupported).toBeGreaterThan(0);
+  });
+
+  test('does not concern SEND_ZC', async () => {
+    const result = await sendToItself(withoutZeroCopyOption, { mechanism: 'send_zc' });
+    expect(result.sends).toBeGreaterThan(2);
   });
 });
 
