@@ -6,7 +6,7 @@ import { CallState } from './call-state.js';
 import type { Directory } from './directory.js';
 import { settleIn } from './in-group.js';
 import type { Link } from './link.js';
-import { CALL, FAILURE, FIELDS, inGroup, NOTIFY, OUT_OF_MEMORY, serviceOf } from './message.js';
+import { CALL, FAILURE, FIELDS, inGroup, NOTIFY, OUT_OF_MEMORY, SHORT, serviceOf } from './message.js';
 import type { MessageReader, MessageWriter } from './message-io.js';
 import { GIVEN_UP, PendingCalls, type Resolve } from './pending-calls.js';
 import { notSent, overloaded, rejected, rejectRemotely, rejectWith, unanswered } from './remote-error.js';
@@ -70,8 +70,13 @@ export class Caller {
     const callId = this.#pending.add(this.#captured, link.peerId, target, groupId);
     // With calls outstanding the peer has something to do.
     const hurry = link.outstanding++ === 0;
+    const word = inGroup(target, groupId);
+    if (this.#writer.postShort(link, CALL, callId, word, args, hurry)) {
+      this.#sent++;
+      return promise;
+    }
     try {
-      this.#writer.postArguments(link, CALL, callId, inGroup(target, groupId), args, hurry);
+      this.#writer.postArguments(link, CALL, callId, word, args, hurry);
     } catch (error) {
       // Gone when a getter of an argument has closed the mesh: that has rejected it.
       if (this.#pending.take(callId, link.peerId) === undefined) return promise;
@@ -134,7 +139,9 @@ export class Caller {
   /** Calls a method one way. */
   notify(link: Link, target: number, args: readonly unknown[]): void {
     if (link.stopped || link.queued >= this.#maxOutstanding) throw this.#refusal(link, target);
-    this.#writer.postArguments(link, NOTIFY, 0, inGroup(target, currentGroupId()), args, false);
+    const word = inGroup(target, currentGroupId());
+    if (!this.#writer.postShort(link, NOTIFY, 0, word, args, false))
+      this.#writer.postArguments(link, NOTIFY, 0, word, args, false);
     this.#sent++;
   }
 
@@ -158,6 +165,14 @@ export class Caller {
       return;
     }
     let value: unknown;
+    if ((slots[slot] & SHORT) !== 0) {
+      const { short } = reader;
+      short.begin(slot);
+      value = short.value();
+      if (groupId === DEFAULT_GROUP_ID) resolve(value);
+      else settleIn(groupId, resolve, value);
+      return;
+    }
     try {
       const decoder = reader.open(link, slot);
       value = decoder.value();

@@ -1,4 +1,5 @@
 import type { Decoder } from './codec/decoder.js';
+import type { ShortReader } from './codec/short-values.js';
 
 /** An instance whose methods are called by name. */
 export type Callable = Record<string, (...args: unknown[]) => unknown>;
@@ -48,6 +49,25 @@ export function invoke(
       for (let index = 0; index < count; index++) args.push(decoder.value());
       server.begin(decoder);
       return instance[method](...args);
+    }
+  }
+}
+
+/** Calls a method with at most three arguments that are read from a short message. */
+export function invokeShort(instance: Callable, method: string, reader: ShortReader, count: number): unknown {
+  switch (count) {
+    case 0:
+      return instance[method]();
+    case 1:
+      return instance[method](reader.value());
+    case 2: {
+      const first = reader.value();
+      return instance[method](first, reader.value());
+    }
+    default: {
+      const first = reader.value();
+      const second = reader.value();
+      return instance[method](first, second, reader.value());
     }
   }
 }

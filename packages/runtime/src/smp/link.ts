@@ -124,14 +124,28 @@ export class Link {
       if (!this.#queue.tryPush(message, 0, words)) return false;
       this.overflowed++;
       if (block >= 0) this.#away.add(block);
-      this.flush();
+      // The peer says when there is room, and looks for it are dear: its core is reading there.
+      if (!this.#roomWanted || (this.overflowed & (HELD - 1)) === 0) this.flush();
       return true;
     }
     if (block >= 0) this.#away.add(block);
-    if (this.corked) return true;
-    if (hurry || this.#held === HELD - 1) this.#show();
-    else if (this.#held++ === 0) void settled.then(this.#showHeld);
+    this.#written(hurry);
     return true;
+  }
+
+  /**
+   * The next slot of the ring, to be written in place, and sent with {@link commit}.
+   *
+   * @returns Its first word, −1 when messages wait for room: then `send()` one.
+   */
+  claim(): number {
+    return this.#queue.length === 0 ? this.#producer.claim() : -1;
+  }
+
+  /** Sends what was written into the slot that was claimed. @param hurry - See {@link send}. */
+  commit(hurry: boolean): void {
+    this.#producer.commit();
+    this.#written(hurry);
   }
 
   /** Shows what was written while corked. */
@@ -264,6 +278,12 @@ export class Link {
         `The link with shard ${this.peerId} is inconsistent.`,
       );
     }
+  }
+
+  #written(hurry: boolean): void {
+    if (this.corked) return;
+    if (hurry || this.#held === HELD - 1) this.#show();
+    else if (this.#held++ === 0) void settled.then(this.#showHeld);
   }
 
   #moveQueued(): void {

@@ -127,8 +127,8 @@ export class Mesh {
     this.words = new Int32Array(control, 0, layout.sizeBytes >>> 2);
     const alias = options.controlAlias ?? aliasOf(new Uint8Array(control, 0, layout.sizeBytes));
     this.#directory = new Directory(shardId, layout.shardCount);
-    this.#writer = new MessageWriter(memory, this.#limits);
     this.#reader = new MessageReader(alias, layout.sizeBytes, this.#arenas);
+    this.#writer = new MessageWriter(memory, this.#limits, this.#reader.slots);
     const { maxOutstanding } = this.#limits;
     this.clocks = { clock: options.clock ?? sharedClock, timers: options.timers ?? threadTimers };
     this.#caller = new Caller(this.#writer, this.#reader, this.#directory, maxOutstanding, this.clocks);
@@ -448,18 +448,18 @@ export class Mesh {
 
   #drain(link: Link, limit: number): number {
     const { consumer } = link;
-    const count = Math.min(limit, consumer.available());
     let handled = 0;
-    link.corked = true;
     try {
-      while (handled < count && !link.stopped) {
-        const slot = consumer.take();
-        handled++;
-        this.#handle(link, slot);
-        if ((handled & (TOGETHER - 1)) === 0) {
-          link.uncork();
-          link.corked = true;
+      while (handled < limit && !link.stopped) {
+        const count = Math.min(TOGETHER, limit - handled, consumer.available());
+        if (count === 0) break;
+        consumer.fetch(count);
+        link.corked = true;
+        for (let index = 0; index < count && !link.stopped; index++) {
+          handled++;
+          this.#handle(link, consumer.take());
         }
+        if (!link.stopped) link.uncork();
       }
     } finally {
       link.corked = false;

@@ -3,20 +3,35 @@ import type { Arena, ShardMemory } from '../memory/index.js';
 import { Decoder } from './codec/decoder.js';
 import { Encoder } from './codec/encoder.js';
 import type { MessageLimits } from './codec/limits.js';
+import { ShortReader, ShortWriter } from './codec/short-values.js';
 import type { Moved } from './codec/transfer.js';
 import type { Link } from './link.js';
-import { EVENT_BITS, FAR, FIELDS, MAX_ARGUMENTS, OPTIONS, offsetOf, PAYLOAD_BYTES_AT } from './message.js';
+import {
+  EVENT_BITS,
+  FAR,
+  FIELDS,
+  MAX_ARGUMENTS,
+  OPTIONS,
+  offsetOf,
+  PAYLOAD_BYTES_AT,
+  REPLY,
+} from './message.js';
 import type { ServiceFields } from './service-fields.js';
 
 const NOTHING: readonly Moved[] = [];
+/** The largest number of arguments that are read without an array. */
+const MAX_SHORT = 3;
 
 /** Encodes messages and sends them. */
 export class MessageWriter {
   readonly #memory: ShardMemory;
   readonly #limits: MessageLimits;
   readonly #encoder: Encoder;
+  readonly #short: ShortWriter;
 
-  constructor(memory: ShardMemory, limits: MessageLimits) {
+  /** @param slots - The control block, through an alias that is not shared. */
+  constructor(memory: ShardMemory, limits: MessageLimits, slots: Int32Array) {
+    this.#short = new ShortWriter(slots);
     this.#memory = memory;
     this.#limits = limits;
     this.#encoder = new Encoder(memory, limits);
@@ -25,6 +40,43 @@ export class MessageWriter {
   /** Whether a message is being written; only inside a getter of one of its values. */
   get busy(): boolean {
     return this.#encoder.busy;
+  }
+
+  /**
+   * Sends the arguments of a call to a peer, if they are few and short and there is room in the ring.
+   *
+   * @param args - At most three, see {@link ShortWriter}.
+   * @returns False when nothing was sent: then use {@link postArguments}.
+   */
+  postShort(
+    link: Link,
+    kind: number,
+    callId: number,
+    target: number,
+    args: readonly unknown[],
+    hurry: boolean,
+  ): boolean {
+    const count = args.length;
+    const slot = count > MAX_SHORT ? -1 : link.claim();
+    if (slot < 0) return false;
+    const short = this.#short;
+    short.begin(slot);
+    for (let index = 0; index < count; index++) if (!short.write(args[index])) return false;
+    short.end(slot, kind, count, callId, target);
+    link.commit(hurry);
+    return true;
+  }
+
+  /** Sends the result of a call if it is short and there is room in the ring. @returns False when nothing was sent. */
+  postShortAnswer(link: Link, callId: number, value: unknown, load: number): boolean {
+    const slot = link.claim();
+    if (slot < 0) return false;
+    const short = this.#short;
+    short.begin(slot);
+    if (!short.write(value)) return false;
+    short.end(slot, REPLY, 1, callId, load);
+    link.commit(true);
+    return true;
   }
 
   /**
@@ -148,6 +200,8 @@ export class MessageReader {
   readonly #slotView: DataView;
   readonly #arenas: readonly Arena[];
   readonly #decoder = new Decoder();
+  /** For messages with the flag SHORT. */
+  readonly short: ShortReader;
 
   /** @param alias - The control block, through an alias that is not shared. */
   constructor(alias: ArrayBuffer, sizeBytes: number, arenas: readonly Arena[]) {
@@ -155,6 +209,7 @@ export class MessageReader {
     this.#slotBytes = Buffer.from(alias, 0, sizeBytes);
     this.#slotView = new DataView(alias, 0, sizeBytes);
     this.#arenas = arenas;
+    this.short = new ShortReader(this.#slotBytes, this.#slotView);
   }
 
   /** The words of all slots. */

@@ -1,7 +1,7 @@
 /*
  * A slot: 64 bytes.
  *
- *   word 0      kind (bits 0–7), FAR, OPTIONS, FIELDS (bits 8–10), number of values or offsets (bits 16–31)
+ *   word 0      kind (bits 0–7), FAR, OPTIONS, FIELDS, SHORT (bits 8–11), number of values or offsets (bits 16–31)
  *   word 1      call id of the asking shard             CALL, REPLY, FAILURE, OUT_OF_MEMORY
  *               token of a value that moved             TO_LENDER, TO_HOLDER
  *   word 2      method, service, scheduling group       CALL, NOTIFY; see targetOf()
@@ -41,6 +41,8 @@ export const FAR = 0x100;
 export const OPTIONS = 0x200;
 /** After the result there are fields that the service declares: see fields.ts. */
 export const FIELDS = 0x400;
+/** The payload is in the slot and holds but numbers, short strings, booleans, null and undefined: see short-values.ts. */
+export const SHORT = 0x800;
 
 /** The word at which the payload begins. */
 export const PAYLOAD_WORDS_AT = 4;

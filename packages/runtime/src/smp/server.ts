@@ -8,7 +8,7 @@ import { dropMoved, type Moved, ofCall, transferTypeOf } from './codec/transfer.
 import { callable, type Directory, type LocalService } from './directory.js';
 import { FOREIGN_SERVICE } from './foreign-objects.js';
 import { otherGroup, postTo } from './in-group.js';
-import { type Begin, invoke, invokeWith } from './invoke.js';
+import { type Begin, invoke, invokeShort, invokeWith } from './invoke.js';
 import type { Link } from './link.js';
 import {
   CALL,
@@ -19,6 +19,7 @@ import {
   OUT_OF_MEMORY,
   PAYLOAD_WORDS_AT,
   REPLY,
+  SHORT,
   serviceOf,
   withoutGroup,
 } from './message.js';
@@ -92,6 +93,10 @@ export class Server implements Begin {
       this.#serveWithOptions(link, slot, kind, groupId);
       return;
     }
+    if ((head & SHORT) !== 0) {
+      this.#serveShort(link, slot, kind, service);
+      return;
+    }
     const callId = slots[slot + 1];
     const outerMoved = this.#moved;
     const outerCall = swapCall(link.plainCall);
@@ -114,6 +119,32 @@ export class Server implements Begin {
       return;
     }
     // The most frequent case: nothing that moves, waits or streams.
+    if (beganMs >= 0) this.#load.ended(service.id, beganMs);
+    if (kind === CALL) this.#reply(link, callId, target, result);
+  }
+
+  /** Runs the call in a slot whose arguments are a few numbers and short strings: most calls are. */
+  #serveShort(link: Link, slot: number, kind: number, service: LocalService): void {
+    const { slots, short } = this.#reader;
+    const count = slots[slot] >>> 16;
+    const callId = slots[slot + 1];
+    const target = withoutGroup(slots[slot + 2]);
+    const outerCall = swapCall(link.plainCall);
+    const beganMs = this.#load.begin();
+    short.begin(slot);
+    let result: unknown;
+    try {
+      result = invokeShort(callable(service), service.methods[methodOf(target)], short, count);
+    } catch (error) {
+      swapCall(outerCall);
+      this.#finish(link, kind, callId, target, true, error, undefined, beganMs);
+      return;
+    }
+    swapCall(outerCall);
+    if (typeof result === 'object') {
+      this.#returned(link, kind, callId, target, false, result, undefined, beganMs);
+      return;
+    }
     if (beganMs >= 0) this.#load.ended(service.id, beganMs);
     if (kind === CALL) this.#reply(link, callId, target, result);
   }
@@ -316,7 +347,9 @@ export class Server implements Begin {
     try {
       const serviceId = serviceOf(target);
       const { fields } = this.#serviceOf(target);
-      this.#writer.postAnswer(link, REPLY, callId, value, 'result', this.#load.word(serviceId), fields);
+      const load = this.#load.word(serviceId);
+      if (fields === undefined && this.#writer.postShortAnswer(link, callId, value, load)) return;
+      this.#writer.postAnswer(link, REPLY, callId, value, 'result', load, fields);
     } catch (error) {
       dropResult(value);
       this.#fail(link, callId, target, error);

@@ -48,6 +48,25 @@ export class SpscProducer {
   }
 
   /**
+   * The next slot, to be written in place: `commit()` makes it a message, without that it stays free.
+   *
+   * @returns Its first word, −1 when the ring is full.
+   */
+  claim(): number {
+    const tail = this.#tail;
+    if (((tail - this.#seenHead) | 0) === this.#capacity) {
+      this.#seenHead = Atomics.load(this.#shared, this.#headWord);
+      if (((tail - this.#seenHead) | 0) === this.#capacity) return -1;
+    }
+    return this.#slotsWord + (tail & (this.#capacity - 1)) * SLOT_WORDS;
+  }
+
+  /** The slot that was claimed last holds a message, which is not visible before `publish()`. */
+  commit(): void {
+    this.#tail = (this.#tail + 1) | 0;
+  }
+
+  /**
    * Copies a message into the next slot, unless the ring is full. It is not visible before `publish()`.
    *
    * @param source - Where the message lies.
@@ -55,15 +74,11 @@ export class SpscProducer {
    * @param words - How many words of it count, 1–16.
    */
   tryWrite(source: Int32Array, at: number, words: number): boolean {
-    const tail = this.#tail;
-    if (((tail - this.#seenHead) | 0) === this.#capacity) {
-      this.#seenHead = Atomics.load(this.#shared, this.#headWord);
-      if (((tail - this.#seenHead) | 0) === this.#capacity) return false;
-    }
+    const slot = this.claim();
+    if (slot < 0) return false;
     const slots = this.#slots;
-    const slot = this.#slotsWord + (tail & (this.#capacity - 1)) * SLOT_WORDS;
     for (let word = 0; word < words; word++) slots[slot + word] = source[at + word];
-    this.#tail = (tail + 1) | 0;
+    this.commit();
     return true;
   }
 
@@ -110,11 +125,14 @@ export class SpscProducer {
 /** The reading end of a ring. Belongs to the shard `to`. */
 export class SpscConsumer {
   readonly #shared: Int32Array;
+  readonly #slots: Int32Array;
   readonly #slotsWord: number;
   readonly #tailWord: number;
   readonly #headWord: number;
   readonly #roomWantedWord: number;
   readonly #capacity: number;
+  /** What {@link fetch} saw; without a use the engine would leave the loads out. */
+  fetched = 0;
   #head: number;
   #released: number;
   #seenTail: number;
@@ -122,6 +140,7 @@ export class SpscConsumer {
   constructor(views: ControlViews, from: number, to: number) {
     const { layout } = views;
     this.#shared = views.shared;
+    this.#slots = views.slots;
     this.#slotsWord = layout.slotsWord(from, to);
     this.#tailWord = layout.tailWord(from, to);
     this.#headWord = layout.headWord(from, to);
@@ -136,6 +155,21 @@ export class SpscConsumer {
   available(): number {
     if (this.#seenTail === this.#head) this.#seenTail = Atomics.load(this.#shared, this.#tailWord);
     return (this.#seenTail - this.#head) | 0;
+  }
+
+  /**
+   * Reads one word of each of the next slots, so that their lines come from the other core all at the same time and not
+   * one after the other as the messages are handled.
+   *
+   * @param count - At most as many as are available.
+   */
+  fetch(count: number): void {
+    const slots = this.#slots;
+    const mask = this.#capacity - 1;
+    const first = this.#slotsWord;
+    let seen = 0;
+    for (let index = 0; index < count; index++) seen |= slots[first + ((this.#head + index) & mask) * SLOT_WORDS];
+    this.fetched = seen;
   }
 
   /**
