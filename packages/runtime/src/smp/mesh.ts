@@ -2,30 +2,15 @@ import type { MessagePort } from 'node:worker_threads';
 import { aliasOf } from '@sunstar/native';
 import { SunstarError } from '../errors.js';
 import type { Arena } from '../memory/index.js';
-import { type Clock, threadTimers } from '../sync/index.js';
+import { threadTimers } from '../sync/index.js';
+import { Answers } from './answers.js';
 import type { CallClocks } from './call-limits.js';
 import type { CallOptions } from './call-options.js';
 import { Caller } from './caller.js';
 import { Directory, type LocalService } from './directory.js';
 import { ControlLayout, SHARD_RUNNING, SHARD_STOPPED } from './layout.js';
 import { Link } from './link.js';
-import {
-  BYE,
-  CALL,
-  EVENT_BITS,
-  EVENT_MASK,
-  FAILURE,
-  FREE,
-  NOTIFY,
-  OUT_OF_MEMORY,
-  PAYLOAD_WORDS_AT,
-  REGISTER,
-  REPLY,
-  ROOM,
-  TO_HOLDER,
-  TO_LENDER,
-  targetOf,
-} from './message.js';
+import { REGISTER, targetOf } from './message.js';
 import { MessageReader, MessageWriter } from './message-io.js';
 import { type FullLimits, fullLimits, inRange, type MeshOptions } from './options.js';
 import './remote-signal.js';
@@ -33,7 +18,8 @@ import './remote-stream.js';
 import './transferable.js';
 import { type EndObject, endByItself, FOREIGN_SERVICE, ForeignObjects } from './foreign-objects.js';
 import { ForeignPtr } from './foreign-ptr.js';
-import type { ShardLoad } from './load-table.js';
+import { type Announcement, Inbox } from './inbox.js';
+import { KnownLoad } from './known-load.js';
 import { LocalCall } from './local-call.js';
 import { OwnLoad } from './own-load.js';
 import { Peer } from './peer.js';
@@ -65,13 +51,7 @@ export interface MeshStats {
   readonly givenUp: number;
 }
 
-/** What a shard tells of a service. */
-type Announcement = [id: number, name: string, methods: readonly string[], ...fields: string[]];
-
 const FOREIGN_TARGET = targetOf(FOREIGN_SERVICE, 0);
-
-/** How many answers are shown to the asking shard together, at most. */
-const TOGETHER = 8;
 
 /**
  * One shard's end of the calls between the shards of a runtime. Belongs to its thread; all that it shares
@@ -101,17 +81,18 @@ export class Mesh {
   readonly #reader: MessageReader;
   readonly #caller: Caller;
   readonly #server: Server;
-  readonly #turnClock: Clock;
+  readonly #inbox: Inbox;
   /** Objects of this shard that others may point to. For {@link ForeignPtr}. @internal */
   readonly foreignObjects: ForeignObjects;
   readonly #foreignService: LocalService;
   readonly #ownLoad: OwnLoad;
+  /** What is known of services, without asking. For {@link Sharded}. @internal */
+  readonly knownLoad: KnownLoad;
   /** By shard number; the reader has the same array. */
   readonly #arenas: Arena[];
   readonly #newLink: (peerId: number, port: MessagePort | undefined) => Link;
   /** By service number; the place of one that still waits for other shards is empty. */
   readonly #services: Sharded<object>[] = [];
-  #nextPeer = 0;
   #closed = false;
 
   /** @throws SunstarError `SUNSTAR_INVALID_OPTION`, `SUNSTAR_INVALID_CONTROL_BLOCK` */
@@ -132,7 +113,6 @@ export class Mesh {
     const { maxOutstanding } = this.#limits;
     this.clocks = { clock: options.clock ?? sharedClock, timers: options.timers ?? threadTimers };
     this.#caller = new Caller(this.#writer, this.#reader, this.#directory, maxOutstanding, this.clocks);
-    this.#turnClock = options.turnClock ?? this.clocks.clock;
     this.#ownLoad = new OwnLoad(memory, () => this.#queueDepth(), options.idleMs, this.clocks.clock);
     this.foreignObjects = new ForeignObjects(shardId);
     this.#foreignService = {
@@ -145,12 +125,31 @@ export class Mesh {
     };
     this.#server = new Server(
       this.#foreignService,
-      this.#writer,
+      new Answers(this.#writer, this.#ownLoad),
       this.#reader,
       this.#directory,
       this.clocks.clock,
       this.#ownLoad,
     );
+
+    this.knownLoad = new KnownLoad(
+      this.#links,
+      this.#arenas,
+      memory.arena,
+      this.#ownLoad,
+      this.#directory,
+      this.clocks.clock,
+    );
+    this.#inbox = new Inbox({
+      peers: this.#peers,
+      limits: this.#limits,
+      reader: this.#reader,
+      caller: this.#caller,
+      server: this.#server,
+      directory: this.#directory,
+      load: this.#ownLoad,
+      turnClock: options.turnClock ?? this.clocks.clock,
+    });
 
     const views = { shared: this.words, slots: this.#reader.slots, layout };
     // Calls, answers, one-way messages, elements of streams, and those of the mesh's own.
@@ -282,28 +281,6 @@ export class Mesh {
   }
 
   /**
-   * What is known of a service on a shard, without asking. For {@link Sharded}.
-   * @internal
-   */
-  load(shardId: number, service: LocalService): ShardLoad | undefined {
-    return shardId === this.shardId ? this.#ownLoadOf(service) : this.#peerLoad(this.link(shardId), service);
-  }
-
-  /**
-   * When a shard last told of itself with an answer of a service, how long its answers take, and how many calls
-   * wait or run there, together with those of this shard that it may not know of. For {@link Sharded}.
-   * @internal
-   */
-  cost(shardId: number, service: LocalService, maxAgeMs: number): number {
-    if (shardId === this.shardId)
-      return this.#costOf(this.#ownLoad.queueDepth, this.#ownLoad.latencyUs(service.id));
-    const { load, outstanding } = this.link(shardId);
-    const id = this.#directory.peerService(shardId, service.name)?.id ?? -1;
-    if (id < 0 || this.clocks.clock.nowMs - load.heardMs(id) > maxAgeMs) return outstanding;
-    return this.#costOf(load.queueDepth(id) + outstanding, load.latencyUs(id));
-  }
-
-  /**
    * The connection with a peer. For {@link Sharded}.
    * @internal
    */
@@ -354,25 +331,7 @@ export class Mesh {
    * @returns How many messages were handled.
    */
   poll(): number {
-    const nowMs = this.#turnClock.nowMs;
-    this.#caller.turnMs = nowMs;
-    this.#ownLoad.turn(nowMs);
-    const peers = this.#peers;
-    const count = peers.length;
-    const { messagesPerPeer, messagesPerPoll } = this.#limits;
-    let handled = 0;
-    let at = this.#nextPeer;
-    for (let turn = 0; turn < count && handled < messagesPerPoll; turn++) {
-      const link = peers[at];
-      if (++at === count) at = 0;
-      if (link.stopped) continue;
-      if (link.queued !== 0) link.flush();
-      if (link.consumer.available() !== 0) {
-        handled += this.#drain(link, Math.min(messagesPerPeer, messagesPerPoll - handled));
-      }
-    }
-    this.#nextPeer = at;
-    return handled;
+    return this.#inbox.poll();
   }
 
   /**
@@ -384,10 +343,7 @@ export class Mesh {
    */
   peerGone(shardId: number, cause: unknown): void {
     const link = this.#links[shardId];
-    if (link === undefined || link.stopped) return;
-    // At most one ring full: nobody writes any more. Not when a call of that very shard is running.
-    while (!link.corked && !link.stopped && link.consumer.available() !== 0) this.#drain(link, TOGETHER);
-    this.#abandon(link, cause);
+    if (link !== undefined) this.#inbox.gone(link, cause);
   }
 
   /**
@@ -444,136 +400,6 @@ export class Mesh {
   #announce(link: Link, { id, name, methods, fields }: LocalService): void {
     const announcement: Announcement = [id, name, methods, ...(fields?.names ?? [])];
     this.#writer.postValue(link, REGISTER, 0, announcement, 'service');
-  }
-
-  #drain(link: Link, limit: number): number {
-    const { consumer } = link;
-    let handled = 0;
-    try {
-      while (handled < limit && !link.stopped) {
-        const count = Math.min(TOGETHER, limit - handled, consumer.available());
-        if (count === 0) break;
-        consumer.fetch(count);
-        link.corked = true;
-        for (let index = 0; index < count && !link.stopped; index++) {
-          handled++;
-          this.#handle(link, consumer.take());
-        }
-        if (!link.stopped) link.uncork();
-      }
-    } finally {
-      link.corked = false;
-      if (!link.stopped) {
-        link.uncork();
-        link.sendReturns();
-        if (!link.release()) this.peerGone(link.peerId, undefined);
-      }
-    }
-    return handled;
-  }
-
-  #handle(link: Link, slot: number): void {
-    const { slots } = this.#reader;
-    const head = slots[slot];
-    const kind = head & 0xff;
-    switch (kind) {
-      case CALL:
-      case NOTIFY:
-        this.#server.serve(link, slot, kind);
-        break;
-      case REPLY:
-      case FAILURE:
-      case OUT_OF_MEMORY:
-        this.#caller.answered(link, slot, kind);
-        break;
-      case TO_HOLDER:
-      case TO_LENDER:
-        this.#event(link, slot, kind);
-        break;
-      case FREE:
-        for (let index = 0; index < head >>> 16; index++) {
-          link.takeBack(slots[slot + PAYLOAD_WORDS_AT + index] >>> 0);
-        }
-        break;
-      case ROOM:
-        link.roomMade();
-        break;
-      case REGISTER: {
-        const announcement = this.#reader.open(link, slot).value() as Announcement;
-        this.#reader.done(link, slot);
-        const [id, name, methods, ...fields] = announcement;
-        this.#directory.announced(link.peerId, name, { id, methods, fields });
-        break;
-      }
-      case BYE:
-        this.#abandon(link, undefined);
-        break;
-      default:
-        throw new SunstarError(
-          'SUNSTAR_BROKEN_INVARIANT',
-          `Shard ${link.peerId} sent a message of unknown kind ${kind}. Something wrote over the control block.`,
-        );
-    }
-  }
-
-  #event(link: Link, slot: number, kind: number): void {
-    const reader = this.#reader;
-    const token = reader.slots[slot + 1] >>> 0;
-    const word = reader.slots[slot + 2];
-    let value: unknown;
-    try {
-      value = reader.eventValue(link, slot);
-    } catch (error) {
-      if (kind === TO_HOLDER) link.peer.unreadable(token, error);
-      else throw error;
-      return;
-    }
-    const moved = reader.takeMoved();
-    const event = word & EVENT_MASK;
-    if (kind === TO_HOLDER) link.peer.toHolder(token, event, word >>> EVENT_BITS, value, moved);
-    else link.peer.toLender(token, event, word >>> EVENT_BITS, value, moved);
-  }
-
-  #abandon(link: Link, cause: unknown): void {
-    if (link.stopped) return;
-    link.abandon(cause);
-    this.#caller.abandon(link);
-    this.#directory.peerGone(link.peerId, notSent(link, 'the start of a service'));
-  }
-
-  #costOf(waiting: number, latencyUs: number): number {
-    // Nothing is known but what waits: nearly idle.
-    return Number.isNaN(latencyUs) ? waiting : (waiting + 1) * Math.max(1, latencyUs);
-  }
-
-  #ownLoadOf({ id, fields }: LocalService): ShardLoad {
-    const { utilisation, queueDepth, freeFraction } = this.#ownLoad;
-    return {
-      utilisation,
-      serviceLatencyUs: this.#ownLoad.latencyUs(id),
-      queueDepth,
-      freeMemoryBytes: Math.round(freeFraction * this.#arenas[this.shardId].sizeBytes),
-      ageMs: 0,
-      fields: Object.fromEntries(
-        (fields?.names ?? []).map((name, field) => [name, fields?.value(field) ?? 0]),
-      ),
-    };
-  }
-
-  #peerLoad(link: Link, service: LocalService): ShardLoad | undefined {
-    const { load, peerId } = link;
-    const known = this.#directory.peerService(peerId, service.name);
-    if (link.stopped || known === undefined || load.heardMs(known.id) === Number.NEGATIVE_INFINITY)
-      return undefined;
-    const { id } = known;
-    return {
-      utilisation: load.utilisation(id),
-      serviceLatencyUs: load.latencyUs(id),
-      queueDepth: load.queueDepth(id),
-      freeMemoryBytes: Math.round(load.freeFraction(id) * this.#arenas[peerId].sizeBytes),
-      ageMs: Math.max(0, this.clocks.clock.nowMs - load.heardMs(id)),
-      fields: Object.fromEntries(known.fields.map((name, field) => [name, load.field(id, field)])),
-    };
   }
 
   /** Calls that run here, and messages that wait. */

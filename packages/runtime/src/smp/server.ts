@@ -1,49 +1,38 @@
-import { inspect } from 'node:util';
-import { OutOfMemoryError, SunstarError } from '../errors.js';
-import { DEFAULT_GROUP_ID } from '../scheduling/index.js';
-import type { Task } from '../scheduling/task.js';
+import { SunstarError } from '../errors.js';
+import * as scheduling from '../scheduling/index.js';
 import type { Clock } from '../sync/index.js';
+import { type Answers, dropResult } from './answers.js';
 import type { Decoder } from './codec/decoder.js';
-import { dropMoved, type Moved, ofCall, transferTypeOf } from './codec/transfer.js';
+import { dropMoved, type Moved, ofCall } from './codec/transfer.js';
 import { callable, type Directory, type LocalService } from './directory.js';
-import { FOREIGN_SERVICE } from './foreign-objects.js';
+import * as foreignObjects from './foreign-objects.js';
+import { GroupedCall, type Runs } from './grouped-call.js';
 import { otherGroup, postTo } from './in-group.js';
 import { type Begin, invoke, invokeShort, invokeWith } from './invoke.js';
 import type { Link } from './link.js';
-import {
-  CALL,
-  FAILURE,
-  groupOf,
-  methodOf,
-  OPTIONS,
-  OUT_OF_MEMORY,
-  PAYLOAD_WORDS_AT,
-  REPLY,
-  SHORT,
-  serviceOf,
-  withoutGroup,
-} from './message.js';
-import type { MessageReader, MessageWriter } from './message-io.js';
+import * as message from './message.js';
+import { groupOf, methodOf, serviceOf, withoutGroup } from './message.js';
+import type { MessageReader } from './message-io.js';
 import type { OwnLoad } from './own-load.js';
+import { type PendingAnswer, PendingAnswers, type Settled } from './pending-answer.js';
 import { type CallContext, ServedCall, swapCall } from './served-call.js';
 import { isStream, StreamSource } from './stream-source.js';
 
-/** How many answers are kept to be used again. */
-const IDLE_MAX = 1024;
+// Imported names are looked up at each use, constants of the module are not.
+const { DEFAULT_GROUP_ID } = scheduling;
+const { FOREIGN_SERVICE } = foreignObjects;
+const { CALL, OPTIONS, SHORT } = message;
 
 /** Stands for the result of a call that runs in a later turn. */
 const LATER: unique symbol = Symbol('later');
 
 /** Runs the calls of other shards on this shard's services and answers them. */
-export class Server implements Begin {
-  readonly #writer: MessageWriter;
+export class Server implements Begin, Runs, Settled {
+  readonly #answers: Answers;
   readonly #reader: MessageReader;
   readonly #directory: Directory;
-  /** Answers that are not waited for at the moment, to be used again. */
-  readonly #idle: PendingAnswer[] = [];
-  /** The short answer: two doubles after the header. */
-  readonly #short = new Int32Array(PAYLOAD_WORDS_AT + 4);
-  readonly #shortFloats = new Float64Array(this.#short.buffer, PAYLOAD_WORDS_AT * 4, 2);
+  readonly #pending: PendingAnswers;
+  readonly #slots: Int32Array;
   /** The service of objects that others point to. */
   readonly #foreign: LocalService;
   readonly #clock: Clock;
@@ -55,7 +44,7 @@ export class Server implements Begin {
 
   constructor(
     foreign: LocalService,
-    writer: MessageWriter,
+    answers: Answers,
     reader: MessageReader,
     directory: Directory,
     clock: Clock,
@@ -64,7 +53,9 @@ export class Server implements Begin {
     this.#foreign = foreign;
     this.#clock = clock;
     this.#load = load;
-    this.#writer = writer;
+    this.#answers = answers;
+    this.#pending = new PendingAnswers(this);
+    this.#slots = reader.slots;
     this.#reader = reader;
     this.#directory = directory;
   }
@@ -81,8 +72,7 @@ export class Server implements Begin {
 
   /** Runs the call in a slot. Never throws: what fails is answered. */
   serve(link: Link, slot: number, kind: number): void {
-    const reader = this.#reader;
-    const { slots } = reader;
+    const slots = this.#slots;
     const head = slots[slot];
     const word = slots[slot + 2];
     const target = withoutGroup(word);
@@ -97,6 +87,7 @@ export class Server implements Begin {
       this.#serveShort(link, slot, kind, service);
       return;
     }
+    const reader = this.#reader;
     const callId = slots[slot + 1];
     const outerMoved = this.#moved;
     const outerCall = swapCall(link.plainCall);
@@ -120,12 +111,13 @@ export class Server implements Begin {
     }
     // The most frequent case: nothing that moves, waits or streams.
     if (beganMs >= 0) this.#load.ended(service.id, beganMs);
-    if (kind === CALL) this.#reply(link, callId, target, result);
+    if (kind === CALL) this.#answers.reply(link, callId, service, result);
   }
 
   /** Runs the call in a slot whose arguments are a few numbers and short strings: most calls are. */
   #serveShort(link: Link, slot: number, kind: number, service: LocalService): void {
-    const { slots, short } = this.#reader;
+    const slots = this.#slots;
+    const { short } = this.#reader;
     const count = slots[slot] >>> 16;
     const callId = slots[slot + 1];
     const target = withoutGroup(slots[slot + 2]);
@@ -146,7 +138,7 @@ export class Server implements Begin {
       return;
     }
     if (beganMs >= 0) this.#load.ended(service.id, beganMs);
-    if (kind === CALL) this.#reply(link, callId, target, result);
+    if (kind === CALL) this.#answers.reply(link, callId, service, result);
   }
 
   /** Runs the call in a slot that has limits, or belongs to a scheduling group. */
@@ -243,9 +235,7 @@ export class Server implements Begin {
   /** Answers a call whose promise has settled. For {@link PendingAnswer}. */
   settled(answer: PendingAnswer, failed: boolean, value: unknown): void {
     const { link, kind, callId, target, moved, beganMs } = answer;
-    answer.link = undefined;
-    answer.moved = undefined;
-    if (this.#idle.length < IDLE_MAX) this.#idle.push(answer);
+    this.#pending.giveBack(answer);
     this.#running--;
     if (link !== undefined) this.#finish(link, kind, callId, target, failed, value, moved, beganMs);
   }
@@ -314,8 +304,8 @@ export class Server implements Begin {
     if (kind !== CALL) {
       if (failed) this.uncaught(target, link.peerId, value);
       else dropResult(value);
-    } else if (failed) this.#fail(link, callId, target, value);
-    else this.#reply(link, callId, target, value);
+    } else if (failed) this.#answers.fail(link, callId, this.#serviceOf(target), value);
+    else this.#answers.reply(link, callId, this.#serviceOf(target), value);
   }
 
   #await(
@@ -327,7 +317,7 @@ export class Server implements Begin {
     moved: readonly Moved[] | undefined,
     beganMs: number,
   ): void {
-    const answer = this.#idle.pop() ?? new PendingAnswer(this);
+    const answer = this.#pending.take();
     answer.link = link;
     answer.kind = kind;
     answer.callId = callId;
@@ -337,112 +327,6 @@ export class Server implements Begin {
     this.#running++;
     // A foreign thenable might settle twice or throw; a promise does neither.
     void Promise.resolve(result).then(answer.onFulfilled, answer.onRejected);
-  }
-
-  #reply(link: Link, callId: number, target: number, value: unknown): void {
-    if (link.stopped) {
-      dropResult(value);
-      return;
-    }
-    try {
-      const serviceId = serviceOf(target);
-      const { fields } = this.#serviceOf(target);
-      const load = this.#load.word(serviceId);
-      if (fields === undefined && this.#writer.postShortAnswer(link, callId, value, load)) return;
-      this.#writer.postAnswer(link, REPLY, callId, value, 'result', load, fields);
-    } catch (error) {
-      dropResult(value);
-      this.#fail(link, callId, target, error);
-    }
-  }
-
-  #fail(link: Link, callId: number, target: number, thrown: unknown): void {
-    if (link.stopped) return;
-    const load = this.#load.word(serviceOf(target));
-    try {
-      this.#writer.postAnswer(link, FAILURE, callId, thrown, 'error', load, undefined);
-    } catch (error) {
-      if (error instanceof OutOfMemoryError) this.#failWithoutMemory(link, callId, load, error);
-      else this.#failSafely(link, callId, load, thrown, error);
-    }
-  }
-
-  /** What was thrown cannot be sent, or a getter of it threw: says at least that. */
-  #failSafely(link: Link, callId: number, load: number, thrown: unknown, cause: unknown): void {
-    if (link.stopped) return;
-    const because = cause instanceof SunstarError ? cause.message : 'reading it failed.';
-    const error = new SunstarError(
-      'SUNSTAR_NOT_CLONEABLE',
-      `The call threw ${shortText(thrown)}, which could not be sent: ${because}`,
-    );
-    try {
-      this.#writer.postAnswer(link, FAILURE, callId, error, 'error', load, undefined);
-    } catch (second) {
-      if (!(second instanceof OutOfMemoryError)) throw second;
-      this.#failWithoutMemory(link, callId, load, second);
-    }
-  }
-
-  #failWithoutMemory(link: Link, callId: number, load: number, error: OutOfMemoryError): void {
-    this.#short[0] = OUT_OF_MEMORY;
-    this.#short[1] = callId;
-    this.#short[2] = load;
-    this.#shortFloats[0] = error.requestedBytes;
-    this.#shortFloats[1] = error.freeBytes;
-    link.send(this.#short, this.#short.length, -1, true);
-  }
-}
-
-/** An answer that waits for a promise; pooled, with its two callbacks. */
-class PendingAnswer {
-  link: Link | undefined;
-  kind = 0;
-  callId = 0;
-  target = 0;
-  moved: readonly Moved[] | undefined;
-  beganMs = 0.5;
-  readonly onFulfilled: (value: unknown) => void;
-  readonly onRejected: (error: unknown) => void;
-
-  constructor(server: Server) {
-    this.onFulfilled = (value) => server.settled(this, false, value);
-    this.onRejected = (error) => server.settled(this, true, error);
-  }
-}
-
-/** A call that waits for a turn of its scheduling group. */
-class GroupedCall implements Task {
-  readonly #server: Server;
-  readonly link: Link;
-  readonly kind: number;
-  readonly callId: number;
-  readonly target: number;
-  readonly args: readonly unknown[];
-  readonly call: ServedCall | undefined;
-  readonly moved: readonly Moved[] | undefined;
-
-  constructor(
-    server: Server,
-    link: Link,
-    kind: number,
-    callId: number,
-    target: number,
-    args: readonly unknown[],
-    call: ServedCall | undefined,
-    moved: readonly Moved[] | undefined,
-  ) {
-    this.#server = server;
-    this.link = link;
-    this.kind = kind;
-    this.callId = callId;
-    this.target = target;
-    this.args = args;
-    this.call = call;
-    this.moved = moved;
-  }
-
-  complete(): void {
-    this.#server.run(this);
   }
 }
 
@@ -455,15 +339,4 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 function windowOf(moved: readonly Moved[] | undefined): number | undefined {
   const call = moved?.find(({ value }) => value instanceof ServedCall)?.value;
   return (call as ServedCall | undefined)?.window;
-}
-
-/** Lets go of a result that nobody gets. */
-function dropResult(value: unknown): void {
-  if (typeof value !== 'object' || value === null || transferTypeOf(value) === undefined) return;
-  (value as Partial<Disposable>)[Symbol.dispose]?.();
-}
-
-function shortText(value: unknown): string {
-  const text = inspect(value, { depth: 0, getters: false, customInspect: false, maxStringLength: 200 });
-  return text.length > 500 ? `${text.slice(0, 500)}…` : text;
 }

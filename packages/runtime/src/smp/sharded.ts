@@ -185,7 +185,7 @@ export class Sharded<T extends object> {
    */
   load(shardId: number): ShardLoad | undefined {
     if (this.#remotes[shardId] === undefined) this.#noSuchShard(shardId);
-    return this.#mesh.load(shardId, this.#service);
+    return this.#mesh.knownLoad.of(shardId, this.#service);
   }
 
   /**
@@ -209,8 +209,8 @@ export class Sharded<T extends object> {
     const other = Math.floor(random() * (length - 1));
     const left = candidates[first];
     const right = candidates[other < first ? other : other + 1];
-    const leftCost = this.#mesh.cost(left, this.#service, maxAgeMs);
-    return this.#mesh.cost(right, this.#service, maxAgeMs) < leftCost ? right : left;
+    const leftCost = this.#mesh.knownLoad.cost(left, this.#service, maxAgeMs);
+    return this.#mesh.knownLoad.cost(right, this.#service, maxAgeMs) < leftCost ? right : left;
   }
 
   /** Runs the `stop()` method of this shard's instance if it has one, once. Other shards are not touched. */
@@ -341,7 +341,7 @@ function unmeetable(
   { refuseUnmeetable, timeoutMs = Number.POSITIVE_INFINITY }: CallOptions,
 ): SunstarError | undefined {
   if (refuseUnmeetable !== true) return undefined;
-  const load = mesh.load(shardId, service);
+  const load = mesh.knownLoad.of(shardId, service);
   if (load === undefined || load.ageMs > BELIEVED_MS || !(load.serviceLatencyUs > timeoutMs * 1000))
     return undefined;
   return new SunstarError(

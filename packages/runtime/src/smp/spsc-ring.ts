@@ -168,7 +168,8 @@ export class SpscConsumer {
     const mask = this.#capacity - 1;
     const first = this.#slotsWord;
     let seen = 0;
-    for (let index = 0; index < count; index++) seen |= slots[first + ((this.#head + index) & mask) * SLOT_WORDS];
+    for (let index = 0; index < count; index++)
+      seen |= slots[first + ((this.#head + index) & mask) * SLOT_WORDS];
     this.fetched = seen;
   }
 
