@@ -20,7 +20,7 @@ export { Runtime, type RuntimeState } from './runtime.js';
 export type { CrashAction, RuntimeOptions } from './runtime-options.js';
 export * from './scheduling/index.js';
 export { currentShard, type DrainTask, Shard, type ShardContext } from './shard.js';
-export { ShardCrashedError } from './shard-handle.js';
+export { ShardCrashedError } from './shard-crashed-error.js';
 export { formatSize, parseSize } from './size.js';
 export * from './smp/index.js';
 export * from './sync/index.js';

@@ -15,7 +15,7 @@ import { type FullOffloadOptions, fullOffloadOptions, type OffloadPoolOptions } 
 import { type Placed, type Placement, placeShards } from './placement/index.js';
 import { type BackendChoice, type BackendOption, chooseBackend } from './reactor/index.js';
 import { DEFAULT_TASK_QUOTA_US } from './scheduling/index.js';
-import type { ShardCrashedError } from './shard-handle.js';
+import type { ShardCrashedError } from './shard-crashed-error.js';
 import { parseSize } from './size.js';
 import { fullLimits, type MeshLimits } from './smp/options.js';
 

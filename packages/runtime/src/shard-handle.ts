@@ -4,6 +4,7 @@ import type { ListeningSocket } from './life-cycle/listening-sockets.js';
 import type { MetricFamily } from './metrics/index.js';
 import { CHANNELS } from './observe/channels.js';
 import type { OffloadCommand } from './offload/protocol.js';
+import { ShardCrashedError } from './shard-crashed-error.js';
 import {
   type Command,
   type DrainReason,
@@ -16,28 +17,6 @@ import {
 
 /** A step in the life of a shard that the main thread waits for. */
 type Step = 'ready' | 'started' | 'drained' | 'stopped';
-
-/** A shard ended although nobody asked it to; `cause` is what it threw. */
-export class ShardCrashedError extends SunstarError {
-  readonly shardId: number;
-  /** The scheduling group in which nobody handled the rejection of a promise, if that was it. */
-  readonly group: string | undefined;
-  /** The service whose method is on the stack of that rejection, if one is. */
-  readonly service: string | undefined;
-
-  constructor(shardId: number, cause: unknown, where?: RejectedWhere) {
-    const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-    const service = where?.service === undefined ? '' : `, service "${where.service}"`;
-    const place =
-      where === undefined
-        ? ''
-        : ` (a rejection that nobody handles, in scheduling group "${where.group}"${service})`;
-    super('SUNSTAR_SHARD_CRASHED', `Shard ${shardId} crashed: ${reason}${place}`, { cause });
-    this.shardId = shardId;
-    this.group = where?.group;
-    this.service = where?.service;
-  }
-}
 
 /** What a {@link ShardHandle} tells. */
 export interface ShardEvents {

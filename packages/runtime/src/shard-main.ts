@@ -10,6 +10,8 @@ import type { OffloadClient } from './offload/client.js';
 import { connectOffload } from './offload/offload.js';
 import { Reactor } from './reactor/index.js';
 import { Shard, type ShardContext, setCurrentShard } from './shard.js';
+// A crash that the main thread tells of may travel on from shard to shard.
+import './shard-crashed-error.js';
 import { ControlLayout, Mesh } from './smp/index.js';
 import {
   type Command,

@@ -1,4 +1,4 @@
-import { SunstarError } from '@sunstar/runtime';
+import { registerErrorClass, SunstarError } from '@sunstar/runtime';
 
 /** Pages of a scattered write were not written. The others are. */
 export class ScatterError extends SunstarError {
@@ -16,3 +16,5 @@ export class ScatterError extends SunstarError {
     this.failedPages = failedPages;
   }
 }
+
+registerErrorClass(ScatterError);

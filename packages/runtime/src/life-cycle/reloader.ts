@@ -1,5 +1,5 @@
 import type { Logger } from '../log.js';
-import type { ShardCrashedError } from '../shard-handle.js';
+import type { ShardCrashedError } from '../shard-crashed-error.js';
 import { type ReloadOptions, RestartPolicy } from './restart-policy.js';
 
 /** A shard's thread, as the reloader sees it. */

@@ -10,7 +10,7 @@ export {
   type TransferType,
 } from './codec/transfer.js';
 export { ForeignPtr } from './foreign-ptr.js';
-export { ControlLayout, controlBlockBytes, createControlBlock, DEFAULT_SLOTS, resetShard } from './layout.js';
+export { ControlLayout, controlBlockBytes, createControlBlock, defaultSlots, resetShard } from './layout.js';
 export type { ShardLoad } from './load-table.js';
 export { Mesh, type MeshStats } from './mesh.js';
 export type { MeshLimits, MeshOptions } from './options.js';

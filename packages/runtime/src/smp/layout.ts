@@ -17,8 +17,12 @@ import { SunstarError } from '../errors.js';
 export const SLOT_BYTES = 64;
 /** 32-bit words of one slot, and of one cache line. */
 export const SLOT_WORDS = 16;
-/** Slots of a ring unless the control block was made with another number. */
-export const DEFAULT_SLOTS = 128;
+/** The fewest slots of a ring unless the control block was made with another number: see {@link defaultSlots}. */
+const DEFAULT_SLOTS_LEAST = 128;
+/** The most slots of a ring unless the control block was made with another number. */
+const DEFAULT_SLOTS_MOST = 1024;
+/** Memory of all rings with more slots than the fewest, at most. */
+const RING_BYTES = 16 * 1024 * 1024;
 /** The largest number of slots of a ring. */
 export const MAX_SLOTS = 65_536;
 /** The largest number of shards in one control block. */
@@ -35,6 +39,18 @@ const MAGIC = 0x5353_4d50;
 const SHARD_LINES = 2;
 const RING_LINES = 2;
 
+/**
+ * Slots of a ring by default: 1024 for up to 16 shards, then fewer so that all rings take 16 MiB at most, down to 128
+ * for more than 32. A message that finds its ring full costs twice as much as one that does not, and a burst of
+ * hundreds of calls is common.
+ */
+export function defaultSlots(shardCount: number): number {
+  let slots = DEFAULT_SLOTS_MOST;
+  while (slots > DEFAULT_SLOTS_LEAST && shardCount * (shardCount - 1) * slots * SLOT_BYTES > RING_BYTES)
+    slots /= 2;
+  return slots;
+}
+
 // `lib` is ES2023, this option is ES2024; every supported Node has it.
 const GrowableSharedArrayBuffer = SharedArrayBuffer as new (
   sizeBytes: number,
@@ -49,7 +65,7 @@ export class ControlLayout {
   readonly slots: number;
 
   /** @throws SunstarError `SUNSTAR_INVALID_OPTION` when a number is out of range. */
-  constructor(shardCount: number, slots: number = DEFAULT_SLOTS) {
+  constructor(shardCount: number, slots: number = defaultSlots(shardCount)) {
     if (!Number.isInteger(shardCount) || shardCount < 1 || shardCount > MAX_SHARDS) {
       throw new SunstarError(
         'SUNSTAR_INVALID_OPTION',
@@ -164,7 +180,7 @@ export function resetShard(control: SharedArrayBuffer, shardId: number): void {
 
 /**
  * Bytes of the control block for this many shards: every ordered pair of shards costs `slots + 2` lines
- * of 64 bytes, 8.1 KiB by default.
+ * of 64 bytes; `slots` is {@link defaultSlots} unless it is given.
  */
 export function controlBlockBytes(shardCount: number, slots?: number): number {
   return new ControlLayout(shardCount, slots).sizeBytes;

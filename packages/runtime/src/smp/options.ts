@@ -14,9 +14,9 @@ export interface MeshLimits {
   readonly maxDepth?: number;
   /** How long `sharded()` waits for the other shards, in milliseconds. @default 30,000 */
   readonly serviceTimeoutMs?: number;
-  /** Messages of one shard that one `poll()` handles. @default 64 */
+  /** Messages of one shard that one `poll()` handles. @default 256 */
   readonly messagesPerPeer?: number;
-  /** Messages that one `poll()` handles. @default 256 */
+  /** Messages that one `poll()` handles. @default 1,024 */
   readonly messagesPerPoll?: number;
 }
 
@@ -57,8 +57,8 @@ export function fullLimits(given: MeshLimits): FullLimits {
     maxMessageBytes: inRange('maxMessageBytes', given.maxMessageBytes ?? maxMessageBytes, 1024, 2 ** 31 - 1),
     maxDepth: inRange('maxDepth', given.maxDepth ?? maxDepth, 1, 1000),
     serviceTimeoutMs: inRange('serviceTimeoutMs', given.serviceTimeoutMs ?? 30_000, 1, 2 ** 31 - 1),
-    messagesPerPeer: inRange('messagesPerPeer', given.messagesPerPeer ?? 64, 1, 65_536),
-    messagesPerPoll: inRange('messagesPerPoll', given.messagesPerPoll ?? 256, 1, 65_536),
+    messagesPerPeer: inRange('messagesPerPeer', given.messagesPerPeer ?? 256, 1, 65_536),
+    messagesPerPoll: inRange('messagesPerPoll', given.messagesPerPoll ?? 1024, 1, 65_536),
   };
 }
 

@@ -12,7 +12,7 @@ const FRESH_MS = 0.5;
 const MEMORY_MS = 10;
 const UTILISATION_MS = 50;
 /** Every so many calls one is timed; and the first one after {@link FRESH_MS}. */
-const TIMED = 32;
+const TIMED = 128;
 /** How much a timed call changes the smoothed latency. */
 const SMOOTHING = 1 / 8;
 

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ControlLayout, controlBlockBytes, createControlBlock, SLOT_WORDS } from '../../src/smp/layout.ts';
+import {
+  ControlLayout,
+  controlBlockBytes,
+  createControlBlock,
+  defaultSlots,
+  SLOT_WORDS,
+} from '../../src/smp/layout.ts';
 
 describe('ControlLayout', () => {
   it('gives every word and slot a place of its own, and every writer its own line', () => {
@@ -41,9 +47,16 @@ describe('ControlLayout', () => {
     expect(ControlLayout.of(control)).toEqual(new ControlLayout(3, 16));
   });
 
-  it('costs 8.1 KiB for each ordered pair of shards', () => {
+  it('costs 64 KiB for each ordered pair of few shards, and 8 KiB for each of many', () => {
     expect(controlBlockBytes(1)).toBe(192);
-    expect(controlBlockBytes(2)).toBe(64 + 2 * 128 + 2 * 130 * 64);
+    expect(controlBlockBytes(2)).toBe(64 + 2 * 128 + 2 * 1026 * 64);
+    expect(controlBlockBytes(64)).toBe(64 + 64 * 128 + 64 * 63 * 130 * 64);
+    for (let shards = 1; shards <= 1024; shards++) {
+      const slots = defaultSlots(shards);
+      expect(ControlLayout.of(createControlBlock(1, slots)).slots).toBe(slots);
+      if (slots > 128) expect(shards * (shards - 1) * slots * 64).toBeLessThanOrEqual(16 * 1024 * 1024);
+      expect(slots).toBeLessThanOrEqual(defaultSlots(shards - 1));
+    }
   });
 
   it.each([
