@@ -1,8 +1,11 @@
 import { SunstarError } from '../errors.js';
-import { MAX_NAMES } from './message.js';
+import type { LocalService } from './directory.js';
+import { MAX_NAMES, targetOf } from './message.js';
 
 /** The number under which every shard serves the objects that others point to. */
 export const FOREIGN_SERVICE: number = MAX_NAMES - 1;
+/** The target of calls to them. */
+export const FOREIGN_TARGET: number = targetOf(FOREIGN_SERVICE, 0);
 /** Objects of one shard that others may point to at the same time. */
 export const MAX_FOREIGN_OBJECTS = 1_048_576;
 
@@ -78,4 +81,16 @@ export function endByItself(object: object): unknown {
     AsyncDisposable & Disposable
   >;
   return (endLater ?? end)?.call(object);
+}
+
+/** What serves the calls of objects that others point to. */
+export function foreignService(objects: ForeignObjects): LocalService {
+  return {
+    id: FOREIGN_SERVICE,
+    name: 'foreign object',
+    instance: objects,
+    methods: ['call'],
+    fields: undefined,
+    groupId: -1,
+  };
 }

@@ -70,7 +70,8 @@ export class KnownLoad {
 
   #ofPeer({ load, peerId, stopped }: Link, service: LocalService): ShardLoad | undefined {
     const known = this.#directory.peerService(peerId, service.name);
-    if (stopped || known === undefined || load.heardMs(known.id) === Number.NEGATIVE_INFINITY) return undefined;
+    if (stopped || known === undefined || load.heardMs(known.id) === Number.NEGATIVE_INFINITY)
+      return undefined;
     const { id } = known;
     return {
       utilisation: load.utilisation(id),

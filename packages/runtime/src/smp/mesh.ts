@@ -10,13 +10,20 @@ import { Caller } from './caller.js';
 import { Directory, type LocalService } from './directory.js';
 import { ControlLayout, SHARD_RUNNING, SHARD_STOPPED } from './layout.js';
 import { Link } from './link.js';
+import type { MeshStats } from './mesh-stats.js';
 import { REGISTER, targetOf } from './message.js';
 import { MessageReader, MessageWriter } from './message-io.js';
 import { type FullLimits, fullLimits, inRange, type MeshOptions } from './options.js';
 import './remote-signal.js';
 import './remote-stream.js';
 import './transferable.js';
-import { type EndObject, endByItself, FOREIGN_SERVICE, ForeignObjects } from './foreign-objects.js';
+import {
+  type EndObject,
+  endByItself,
+  FOREIGN_TARGET,
+  ForeignObjects,
+  foreignService,
+} from './foreign-objects.js';
 import { ForeignPtr } from './foreign-ptr.js';
 import { type Announcement, Inbox } from './inbox.js';
 import { KnownLoad } from './known-load.js';
@@ -28,30 +35,6 @@ import { Server } from './server.js';
 import { type ServiceOptions, serviceOptions } from './service-options.js';
 import { Sharded } from './sharded.js';
 import { sharedClock } from './shared-clock.js';
-
-/** Counters of a {@link Mesh}. */
-export interface MeshStats {
-  /** Calls and one-way messages sent to other shards. */
-  readonly sent: number;
-  /** Calls and one-way messages of other shards run here. */
-  readonly served: number;
-  /** Calls that wait for an answer. */
-  readonly outstanding: number;
-  /** Messages that found their ring full and waited. */
-  readonly overflowed: number;
-  /** Messages that wait for room in their ring. */
-  readonly queued: number;
-  /** Times that this shard woke another. */
-  readonly wakeUps: number;
-  /** Arena blocks and values of this shard that others have not given back. */
-  readonly blocksAway: number;
-  /** Values of other shards that this one may still hear of: streams, signals, calls with options. */
-  readonly held: number;
-  /** Calls that were given up and whose late answer has not come yet. */
-  readonly givenUp: number;
-}
-
-const FOREIGN_TARGET = targetOf(FOREIGN_SERVICE, 0);
 
 /**
  * One shard's end of the calls between the shards of a runtime. Belongs to its thread; all that it shares
@@ -115,14 +98,7 @@ export class Mesh {
     this.#caller = new Caller(this.#writer, this.#reader, this.#directory, maxOutstanding, this.clocks);
     this.#ownLoad = new OwnLoad(memory, () => this.#queueDepth(), options.idleMs, this.clocks.clock);
     this.foreignObjects = new ForeignObjects(shardId);
-    this.#foreignService = {
-      id: FOREIGN_SERVICE,
-      name: 'foreign object',
-      instance: this.foreignObjects,
-      methods: ['call'],
-      fields: undefined,
-      groupId: -1,
-    };
+    this.#foreignService = foreignService(this.foreignObjects);
     this.#server = new Server(
       this.#foreignService,
       new Answers(this.#writer, this.#ownLoad),

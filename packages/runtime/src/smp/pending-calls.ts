@@ -16,21 +16,25 @@ const INDEX_BITS = 20;
 const INDEX_MASK = (1 << INDEX_BITS) - 1;
 const GENERATIONS = 1 << (31 - INDEX_BITS);
 
+/** Words of a row: the generation, then these. */
+const ROW_WORDS = 4;
+const SHARD = 1;
+const TARGET = 2;
+const GROUP = 3;
+
 /** The largest number of calls that one shard can wait for, over all its peers: 1,048,576. */
 export const MAX_PENDING_CALLS: number = INDEX_MASK + 1;
 
 /**
- * The calls that wait for an answer, in parallel arrays. A call id is its place and the generation of that
+ * The calls that wait for an answer, in arrays. A call id is its place and the generation of that
  * place. A call that is given up keeps its place until its late answer has come, or its shard is gone: places
  * are used again at once, and a generation would not tell an answer that is late by thousands of calls.
  */
 export class PendingCalls {
   readonly #limit: number;
   #resolvers: (Resolve | undefined)[] = [];
-  #generations: Int32Array = new Int32Array(0);
-  #shards: Int32Array = new Int32Array(0);
-  #targets: Int32Array = new Int32Array(0);
-  #groups: Int32Array = new Int32Array(0);
+  /** By place: generation, shard, target and group, together in a line of memory. */
+  #rows: Int32Array = new Int32Array(0);
   #options: (PendingOptions | undefined)[] = [];
   #givenUp = 0;
   /** Free places, a stack. */
@@ -61,21 +65,23 @@ export class PendingCalls {
     if (this.#freeCount === 0) this.#grow();
     const index = this.#free[--this.#freeCount];
     this.#resolvers[index] = resolve;
-    this.#shards[index] = shardId;
-    this.#targets[index] = target;
-    this.#groups[index] = groupId;
+    const rows = this.#rows;
+    const row = index * ROW_WORDS;
+    rows[row + SHARD] = shardId;
+    rows[row + TARGET] = target;
+    rows[row + GROUP] = groupId;
     if (options !== undefined) this.#options[index] = options;
-    return index | (this.#generations[index] << INDEX_BITS);
+    return index | (rows[row] << INDEX_BITS);
   }
 
   /** The service and method of a waiting call. */
   target(callId: number): number {
-    return this.#targets[callId & INDEX_MASK];
+    return this.#rows[(callId & INDEX_MASK) * ROW_WORDS + TARGET];
   }
 
   /** The scheduling group that made a waiting call. */
   group(callId: number): number {
-    return this.#groups[callId & INDEX_MASK];
+    return this.#rows[(callId & INDEX_MASK) * ROW_WORDS + GROUP];
   }
 
   /** Gives a call up: its answer will be dropped. False when no such call waits for this shard. */
@@ -110,14 +116,14 @@ export class PendingCalls {
   takeAll(shardId: number, settle: (resolve: Resolve, target: number) => void): void {
     for (let index = 0; index < this.#resolvers.length; index++) {
       const resolve = this.#resolvers[index];
-      if (resolve === undefined || this.#shards[index] !== shardId) continue;
+      if (resolve === undefined || this.#rows[index * ROW_WORDS + SHARD] !== shardId) continue;
       const options = this.#options[index];
       this.#options[index] = undefined;
       this.#release(index);
       if (resolve === GIVEN_UP) this.#givenUp--;
       else {
         options?.ended();
-        settle(resolve, this.#targets[index]);
+        settle(resolve, this.#rows[index * ROW_WORDS + TARGET]);
       }
     }
   }
@@ -130,7 +136,7 @@ export class PendingCalls {
       this.#resolvers.every((resolve, index) => (resolve === undefined) === free.has(index)) &&
       this.#resolvers.filter((resolve) => resolve === GIVEN_UP).length === this.#givenUp &&
       this.#options.every((options, index) => options === undefined || !free.has(index)) &&
-      this.#generations.every((generation) => generation >= 0 && generation < GENERATIONS);
+      this.#rows.every((word, at) => at % ROW_WORDS !== 0 || (word >= 0 && word < GENERATIONS));
     if (!ok) {
       throw new SunstarError(
         'SUNSTAR_BROKEN_INVARIANT',
@@ -142,23 +148,22 @@ export class PendingCalls {
   #find(callId: number, shardId: number): number {
     const index = callId & INDEX_MASK;
     if (index >= this.#resolvers.length || this.#resolvers[index] === undefined) return -1;
-    if (this.#generations[index] !== callId >>> INDEX_BITS) return -1;
-    return this.#shards[index] === shardId ? index : -1;
+    const row = index * ROW_WORDS;
+    if (this.#rows[row] !== callId >>> INDEX_BITS) return -1;
+    return this.#rows[row + SHARD] === shardId ? index : -1;
   }
 
   #release(index: number): void {
     this.#resolvers[index] = undefined;
-    this.#generations[index] = (this.#generations[index] + 1) & (GENERATIONS - 1);
+    const row = index * ROW_WORDS;
+    this.#rows[row] = (this.#rows[row] + 1) & (GENERATIONS - 1);
     this.#free[this.#freeCount++] = index;
   }
 
   #grow(): void {
     const before = this.#resolvers.length;
     const after = Math.min(this.#limit, Math.max(256, before * 2));
-    this.#generations = widened(this.#generations, after);
-    this.#shards = widened(this.#shards, after);
-    this.#targets = widened(this.#targets, after);
-    this.#groups = widened(this.#groups, after);
+    this.#rows = widened(this.#rows, after * ROW_WORDS);
     this.#free = widened(this.#free, after);
     for (let index = after - 1; index >= before; index--) this.#free[this.#freeCount++] = index;
     for (let index = before; index < after; index++) {

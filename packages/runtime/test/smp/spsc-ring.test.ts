@@ -24,9 +24,12 @@ function write(producer: SpscProducer, value: number): boolean {
 
 describe('SpscProducer and SpscConsumer', () => {
   it('are a bounded queue, whatever the order of their steps', () => {
-    const steps = fc.array(fc.constantFrom('write', 'publish', 'take', 'release', 'room'), {
-      maxLength: 300,
-    });
+    const steps = fc.array(
+      fc.constantFrom('write', 'claim', 'in place', 'publish', 'take', 'release', 'room'),
+      {
+        maxLength: 300,
+      },
+    );
     // Starts just below the places where the counters change sign and wrap.
     const starts = fc.constantFrom(0, -3, 0x7fff_fffd, 12_345);
     fc.assert(
@@ -41,6 +44,14 @@ describe('SpscProducer and SpscConsumer', () => {
           if (step === 'write') {
             expect(write(producer, next)).toBe(used < slots);
             if (used < slots) written.push(next++);
+          } else if (step === 'claim' || step === 'in place') {
+            // What was claimed and not committed is claimed again.
+            const slot = producer.claim();
+            expect(slot >= 0).toBe(used < slots);
+            if (slot < 0 || step === 'claim') continue;
+            shared.fill(next, slot, slot + 16);
+            producer.commit();
+            written.push(next++);
           } else if (step === 'publish') {
             producer.publish();
             published.push(...written.splice(0));
@@ -53,6 +64,7 @@ describe('SpscProducer and SpscConsumer', () => {
             expect(available).toBeLessThanOrEqual(published.length);
             expect(available > 0).toBe(published.length > 0);
             if (available > 0) {
+              consumer.fetch(available);
               const slot = consumer.take();
               const value = published.shift();
               expect([...shared.subarray(slot, slot + 16)]).toEqual(Array.from({ length: 16 }, () => value));

@@ -94,3 +94,21 @@ export class EncodedObjects {
     } else this.truncate(0);
   }
 }
+
+/** The error of a value that is nested too deep. */
+export function tooDeep(maxDepth: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_MESSAGE_TOO_DEEP',
+    `A value that goes to another shard is nested deeper than ${maxDepth} levels. ` +
+      'Send flatter data, or start the runtime with a larger `maxDepth`.',
+  );
+}
+
+/** The error of a message that needs so many bytes, or more. */
+export function tooLarge(sizeBytes: number, maxMessageBytes: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_MESSAGE_TOO_LARGE',
+    `A message to another shard needs ${sizeBytes} bytes or more, ${maxMessageBytes} are allowed. ` +
+      'Send it in pieces, or start the runtime with a larger `maxMessageBytes`.',
+  );
+}

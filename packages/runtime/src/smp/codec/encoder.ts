@@ -1,25 +1,30 @@
 import { types } from 'node:util';
-import { SunstarError } from '../../errors.js';
 import type { ShardMemory } from '../../memory/index.js';
 import { SLOT_BYTES } from '../layout.js';
 import { FAR, PAYLOAD_BYTES_AT, PAYLOAD_WORDS_AT, wordOf } from '../message.js';
-import { isStream, StreamSource } from '../stream-source.js';
 import { isMarked, Transferable } from '../transferable.js';
 import { encodeBuiltin } from './encode-builtin.js';
-import { EncodedObjects, notCloneable, pathText, RefusedValue, refuse } from './encode-support.js';
+import { encodeArray, encodePlain } from './encode-members.js';
+import {
+  EncodedObjects,
+  notCloneable,
+  pathText,
+  RefusedValue,
+  refuse,
+  tooDeep,
+  tooLarge,
+} from './encode-support.js';
 import { encodeError } from './error-codec.js';
 import { DEFAULT_MESSAGE_LIMITS, type MessageLimits } from './limits.js';
+import { MovingValues } from './moving-values.js';
 import {
-  TAG_ARRAY,
   TAG_BIGINT,
   TAG_BIGINT64,
   TAG_BYTES,
   TAG_FALSE,
   TAG_FLOAT64,
-  TAG_HOLE,
   TAG_INT32,
   TAG_NULL,
-  TAG_OBJECT,
   TAG_REFERENCE,
   TAG_STRING,
   TAG_STRING_WIDE,
@@ -29,7 +34,7 @@ import {
   TAG_UNDEFINED,
 } from './tags.js';
 import { SHORT_COPY } from './text.js';
-import { type Borrower, type Loan, Loans, type TransferType, transferTypeNamed } from './transfer.js';
+import { type Borrower, type Loans, type TransferType, transferTypeNamed } from './transfer.js';
 
 const SHORT_STRING = 64;
 const SMALLEST_BLOCK = 256;
@@ -50,8 +55,7 @@ export class Encoder {
   readonly #imageView: DataView;
   readonly #objects = new EncodedObjects();
   readonly #path: (string | number)[] = [];
-  /** Values that move, in the message that is being written or was written last. */
-  readonly #loans: Loan[] = [];
+  readonly #moving = new MovingValues();
   #bytes: Buffer;
   #view: DataView;
   #at = 0;
@@ -85,19 +89,17 @@ export class Encoder {
 
   /** Whether anything in the message moves. */
   get moves(): boolean {
-    return this.#loans.length !== 0;
+    return this.#moving.count !== 0;
   }
 
   /** Everything is ready to be sent. @throws What a value that moves has against it. */
   sending(borrower: Borrower): void {
-    for (let index = 0; index < this.#loans.length; index++) this.#loans[index].parcel.sending?.(borrower);
+    this.#moving.sending(borrower);
   }
 
   /** The message was sent: its values that move are the peer's now. */
   handOver(loans: Loans, borrower: Borrower): void {
-    if (this.#loans.length === 0) return;
-    // Parcels are told that they are sent, and may send something themselves.
-    loans.lend(this.#loans.splice(0), borrower);
+    this.#moving.handOver(loans, borrower);
   }
 
   /**
@@ -160,7 +162,7 @@ export class Encoder {
 
   /** Gives the message up: nothing was sent. */
   abort(): void {
-    this.#dropLoans(0);
+    this.#moving.drop(0);
     if (this.#block >= 0) this.#memory.free(this.#block);
     this.#block = -1;
     this.#depth = 0;
@@ -242,11 +244,7 @@ export class Encoder {
   /** Steps into a member of the value that is being written, named for error messages. */
   enter(name: string | number): void {
     if (this.#depth >= this.#limits.maxDepth) {
-      throw new SunstarError(
-        'SUNSTAR_MESSAGE_TOO_DEEP',
-        `A value that goes to another shard is nested deeper than ${this.#limits.maxDepth} levels. ` +
-          'Send flatter data, or start the runtime with a larger `maxDepth`.',
-      );
+      throw tooDeep(this.#limits.maxDepth);
     }
     this.#path[this.#depth++] = name;
   }
@@ -264,7 +262,7 @@ export class Encoder {
     const at = this.#at - this.#start;
     const depth = this.#depth;
     const objects = this.#objects.count;
-    const loans = this.#loans.length;
+    const moving = this.#moving.count;
     try {
       this.string(name);
       this.enter(name);
@@ -276,7 +274,7 @@ export class Encoder {
       this.#at = this.#start + at;
       this.#depth = depth;
       this.#objects.truncate(objects);
-      this.#dropLoans(loans);
+      this.#moving.drop(moving);
       return false;
     }
   }
@@ -326,8 +324,8 @@ export class Encoder {
     }
     this.#objects.add(value);
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype === Object.prototype || prototype === null) this.plain(value);
-    else if (Array.isArray(value)) this.#array(value);
+    if (prototype === Object.prototype || prototype === null) encodePlain(this, value);
+    else if (Array.isArray(value)) encodeArray(this, value, this.#limits.maxMessageBytes);
     else if (this.#canMove && isMarked(value)) this.moveThroughPort(value);
     else if (value instanceof Uint8Array) this.bytesOf(TAG_BYTES, -1, value);
     else if (value instanceof Error || types.isNativeError(value)) encodeError(this, value);
@@ -336,33 +334,7 @@ export class Encoder {
 
   /** Writes the own enumerable properties of an object. */
   plain(value: object): void {
-    const keys = Object.keys(value);
-    if (keys.length === 0 && isStream(value)) {
-      this.transfer(transferTypeNamed('stream'), new StreamSource(value));
-      return;
-    }
-    this.counted(TAG_OBJECT, keys.length);
-    for (const key of keys) {
-      this.string(key);
-      this.enter(key);
-      this.value((value as Record<string, unknown>)[key]);
-      this.leave();
-    }
-  }
-
-  #array(value: readonly unknown[]): void {
-    const length = value.length;
-    if (length > this.#limits.maxMessageBytes) throw this.#tooLarge(length);
-    this.counted(TAG_ARRAY, length);
-    for (let index = 0; index < length; index++) {
-      const element = value[index];
-      if (element === undefined && !(index in value)) this.tag(TAG_HOLE);
-      else {
-        this.enter(index);
-        this.value(element);
-        this.leave();
-      }
-    }
+    encodePlain(this, value);
   }
 
   /** Writes a tag, a kind unless it is negative, and bytes. */
@@ -390,18 +362,12 @@ export class Encoder {
 
   /** Writes a value that moves. */
   transfer(type: TransferType<object>, value: object): void {
-    const parcel = type.pack(value);
-    const loan = { token: Loans.newToken(), parcel };
-    this.#loans.push(loan);
+    const { token, parcel } = this.#moving.add(type, value);
     this.counted(TAG_TRANSFER, parcel.numbers.length);
     this.string(type.name);
-    this.float(TAG_FLOAT64, loan.token);
+    this.float(TAG_FLOAT64, token);
     for (const number of parcel.numbers) this.float(TAG_FLOAT64, number);
     this.value(parcel.extra);
-  }
-
-  #dropLoans(kept: number): void {
-    for (const { parcel } of this.#loans.splice(kept)) parcel.release();
   }
 
   #ensure(size: number): void {
@@ -411,7 +377,7 @@ export class Encoder {
   #grow(size: number): void {
     const used = this.#at - this.#start;
     const needed = used + size;
-    if (needed > this.#limits.maxMessageBytes) throw this.#tooLarge(needed);
+    if (needed > this.#limits.maxMessageBytes) throw tooLarge(needed, this.#limits.maxMessageBytes);
     const capacity = Math.max(SMALLEST_BLOCK, needed, (this.#limit - this.#start) * 2);
     const memory = this.#memory;
     const block = memory.allocate(capacity);
@@ -425,13 +391,5 @@ export class Encoder {
     this.#start = block;
     this.#at = block + used;
     this.#limit = block + capacity;
-  }
-
-  #tooLarge(size: number): SunstarError {
-    return new SunstarError(
-      'SUNSTAR_MESSAGE_TOO_LARGE',
-      `A message to another shard needs ${size} bytes or more, ${this.#limits.maxMessageBytes} are allowed. ` +
-        'Send it in pieces, or start the runtime with a larger `maxMessageBytes`.',
-    );
   }
 }
