@@ -1,5 +1,6 @@
 import { type Completion, heapArena, IORING_OP, ShardMemory, SunstarError } from '@sunstar/runtime';
-import type { FileReactor } from '../src/file-operations.js';
+import { FileOperations, type FileReactor } from '../src/file-operations.js';
+import type { RangeTarget } from '../src/range-read.js';
 
 /** A submission that waits for the test to complete it. */
 export interface Submission {
@@ -116,4 +117,29 @@ export class ManualRing implements FileReactor {
       ];
     });
   }
+}
+
+/** Where the ranges of a test go to: a file on a manual ring, with sectors of so many bytes. */
+export function manualRange(depth: number, sectorBytes = 512): { ring: ManualRing; target: RangeTarget } {
+  const ring = new ManualRing();
+  const operations = new FileOperations({
+    reactor: ring,
+    memory: ring.memory,
+    fd: 3,
+    queue: null,
+    alignmentBytes: sectorBytes,
+    depth,
+    maxQueued: 1000,
+  });
+  return {
+    ring,
+    target: {
+      operations,
+      memory: ring.memory,
+      memoryAlignmentBytes: sectorBytes,
+      offsetAlignmentBytes: sectorBytes,
+      depth,
+      path: 'manual',
+    },
+  };
 }

@@ -2,34 +2,11 @@ import { IOBuf } from '@sunstar/iobuf';
 import { ERRNO, IORING_OP } from '@sunstar/runtime';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FileOperations } from '../src/file-operations.js';
-import { type RangeTarget, readRange } from '../src/range-read.js';
+import { readRange } from '../src/range-read.js';
 import { writeRange } from '../src/range-write.js';
-import { ManualRing } from './manual-ring.js';
+import { type ManualRing, manualRange } from './manual-ring.js';
 
 const SECTOR = 512;
-
-function setUp(depth = 8): { ring: ManualRing; target: RangeTarget } {
-  const ring = new ManualRing();
-  const operations = new FileOperations({
-    reactor: ring,
-    memory: ring.memory,
-    fd: 3,
-    queue: null,
-    alignmentBytes: SECTOR,
-    depth,
-    maxQueued: 1000,
-  });
-  const target = {
-    operations,
-    memory: ring.memory,
-    memoryAlignmentBytes: SECTOR,
-    offsetAlignmentBytes: SECTOR,
-    depth,
-    path: 'manual',
-  };
-  return { ring, target };
-}
 
 /** Checks the rules of O_DIRECT for every submission and completes all of them, in an order made from `picks`. */
 function completeAll(ring: ManualRing, picks: readonly number[], error = 0): void {
@@ -61,7 +38,7 @@ describe('reading a range', () => {
         fc.integer({ min: 0, max: 450_000 }),
         fc.array(fc.nat(), { maxLength: 5 }),
         async (fileBytes, position, length, picks) => {
-          const { ring, target } = setUp(2);
+          const { ring, target } = manualRange(2);
           ring.file = pattern(fileBytes, 3);
           ring.memory.bytes.fill(0xee);
           const reading = length === 0 ? Promise.resolve(null) : readRange(target, position, length);
@@ -79,7 +56,7 @@ describe('reading a range', () => {
   });
 
   it('takes nothing from behind a short piece when the file grows meanwhile', async () => {
-    const { ring, target } = setUp();
+    const { ring, target } = manualRange(8);
     ring.file = pattern(1000, 1);
     const reading = readRange(target, 0, 200_000);
     ring.complete(0, 0, Number.POSITIVE_INFINITY);
@@ -90,7 +67,7 @@ describe('reading a range', () => {
   });
 
   it('frees its memory after an error', async () => {
-    const { ring, target } = setUp(2);
+    const { ring, target } = manualRange(2);
     ring.file = pattern(500_000, 1);
     const reading = readRange(target, 100, 400_000);
     completeAll(ring, [1], -ERRNO.EIO);
@@ -99,7 +76,7 @@ describe('reading a range', () => {
   });
 
   it('takes no memory when there is not enough', async () => {
-    const { ring, target } = setUp();
+    const { ring, target } = manualRange(8);
     await expect(readRange(target, 0, 8 << 20)).rejects.toMatchObject({ code: 'SUNSTAR_OUT_OF_MEMORY' });
     expect(ring.memory.stats().liveBlocks).toBe(0);
   });
@@ -138,7 +115,7 @@ describe('writing a range', () => {
         fc.nat(5),
         fc.array(fc.nat(), { maxLength: 5 }),
         async (parts, sector, picks) => {
-          const { ring, target } = setUp(3);
+          const { ring, target } = manualRange(3);
           const buffer = bufferOf(ring, parts);
           const expected = buffer.toBuffer();
           const position = sector * SECTOR;
@@ -157,7 +134,7 @@ describe('writing a range', () => {
   });
 
   it('merges aligned neighbours into vectored writes, without a copy', async () => {
-    const { ring, target } = setUp();
+    const { ring, target } = manualRange(8);
     const parts = Array.from({ length: 40 }, () => ({ sectors: 8, odd: 0, start: 0 }));
     using buffer = bufferOf(ring, parts);
     const blocks = ring.memory.stats().liveBlocks;
@@ -171,7 +148,7 @@ describe('writing a range', () => {
   });
 
   it('copies no more than what is not aligned', async () => {
-    const { ring, target } = setUp();
+    const { ring, target } = manualRange(8);
     for (const parts of [
       // One sector from an odd place; then a piece that is aligned from its start.
       [
@@ -194,7 +171,7 @@ describe('writing a range', () => {
   });
 
   it('writes arena memory from where it is, and copies other bytes', async () => {
-    const { ring, target } = setUp();
+    const { ring, target } = manualRange(8);
     const block = ring.memory.allocateAligned(8192, SECTOR);
     pattern(8192, 4).copy(ring.memory.bytes, block);
     for (const start of [0, 8]) {
@@ -213,7 +190,7 @@ describe('writing a range', () => {
   });
 
   it('waits for memory as long as writes are in flight', async () => {
-    const { ring, target } = setUp();
+    const { ring, target } = manualRange(8);
     // A quarter of a mebibyte is left.
     for (const size of [2 << 20, 1 << 20, 512 << 10, 256 << 10]) ring.memory.allocate(size);
     const data = pattern(1 << 20, 6);
@@ -225,7 +202,7 @@ describe('writing a range', () => {
   });
 
   it('rejects with the first error when everything has ended, and gives all memory back', async () => {
-    const { ring, target } = setUp(2);
+    const { ring, target } = manualRange(2);
     const writing = writeRange(target, 0, pattern(1 << 20, 6));
     completeAll(ring, [1], -ERRNO.ENOSPC);
     await expect(writing).rejects.toMatchObject({ code: 'SUNSTAR_ENOSPC', syscall: 'write' });

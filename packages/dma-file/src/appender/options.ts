@@ -80,8 +80,8 @@ export interface SegmentAppenderOptions {
    */
   readonly commitDelayMs?: number;
   /**
-   * How far ahead zeros are written while flushes are small: syncs of blocks that were written before need no
-   * journal commit. 0 never writes zeros.
+   * How far ahead zeros are written while flushes are small: syncs of blocks that were written before write no
+   * metadata. 0 never writes zeros.
    *
    * @defaultValue 4194304
    */

@@ -61,7 +61,7 @@ export class SpaceAhead {
     this.#allocated = allocated;
     this.#zeroed = alignUp(allocated, target.pageBytes);
     const { chunkBytes, zeroAheadBytes } = options;
-    // Few large writes: each one makes the next sync commit the journal.
+    // Few large writes: after each one the next sync has metadata to write.
     const zeroBytes = Math.max(
       chunkBytes,
       Math.min(ZERO_BYTES_MAX, alignDown(zeroAheadBytes / 4, chunkBytes)),

@@ -1,10 +1,9 @@
 import type { IOBuf } from '@sunstar/iobuf';
-import { type MemoryGroup, OutOfMemoryError, type ShardMemory, SunstarError } from '@sunstar/runtime';
+import { type MemoryGroup, SunstarError } from '@sunstar/runtime';
 import { checkOffset } from '../errors.js';
-import type { ReadMemory } from '../io-options.js';
 import { CacheEntry, LruList } from './cache-entry.js';
 import { cacheClosedError, cacheDirtyError, cacheFullError, notCachedError } from './errors.js';
-import { Flight } from './flight.js';
+import { type Loader, Loads } from './loads.js';
 import {
   type CacheFile,
   type ObjectCacheOptions,
@@ -15,9 +14,6 @@ import { PlaceMap } from './place-map.js';
 import { ReclaimSize } from './reclaim-size.js';
 import { CacheCounters, type ObjectCacheStats } from './stats.js';
 import { WriteBack } from './write-back.js';
-
-/** Reads an object into memory of the cache, or anywhere. The IOBuf becomes the cache's. */
-export type Loader = (memory: ReadMemory) => Promise<IOBuf>;
 
 /** Keeps an object in the cache until it is disposed; doing that again does nothing. */
 export interface Pin extends Disposable {
@@ -34,10 +30,9 @@ export interface Pin extends Disposable {
  */
 export class ObjectCache implements AsyncDisposable {
   readonly #options: ResolvedCacheOptions;
-  readonly #memory: ShardMemory;
   readonly #group: MemoryGroup;
   readonly #objects = new PlaceMap<CacheEntry>();
-  readonly #flights = new PlaceMap<Flight>();
+  readonly #loads: Loads;
   readonly #lru = new LruList();
   readonly #dirty = new Set<CacheEntry>();
   readonly #counters = new CacheCounters();
@@ -52,8 +47,14 @@ export class ObjectCache implements AsyncDisposable {
   constructor(options: ObjectCacheOptions = {}) {
     this.#options = resolveCacheOptions(options);
     const { name, limitBytes, reservation, memory, nowMs } = this.#options;
-    this.#memory = memory;
     this.#group = memory.group(name, { limit: limitBytes, reservation });
+    this.#loads = new Loads({
+      memory,
+      group: this.#group,
+      limitBytes,
+      counters: this.#counters,
+      keep: (file, offset, content, length) => this.#keep(file, offset, content, length),
+    });
     this.#writeBack = new WriteBack(
       {
         // async: an exception of the application's function is a rejection like any other.
@@ -120,13 +121,13 @@ export class ObjectCache implements AsyncDisposable {
       if (entry.isListed) this.#lru.touch(entry);
       return entry.content.share(0, Math.min(length, entry.sizeBytes));
     }
-    const flight = this.#flights.get(file, offset);
-    if (flight !== undefined && flight.length >= length) {
+    const joined = this.#loads.join(file, offset, length);
+    if (joined !== undefined) {
       this.#counters.joined++;
-      return flight.join(length);
+      return joined;
     }
     this.#counters.misses++;
-    return this.#fly(file, offset, length, loader);
+    return this.#loads.begin(file, offset, length, loader);
   }
 
   /**
@@ -150,7 +151,7 @@ export class ObjectCache implements AsyncDisposable {
       if (isDirty) throw cacheFullError(name, sizeBytes, limitBytes);
       return false;
     }
-    this.#forgetFlight(file, offset);
+    this.#loads.forget(file, offset);
     const entry = new CacheEntry(file, offset, content.share(), sizeBytes);
     this.#insert(entry, before);
     if (isDirty) this.#markDirty(entry);
@@ -207,7 +208,7 @@ export class ObjectCache implements AsyncDisposable {
    * @returns How many were forgotten.
    */
   invalidate(file: CacheFile, from = 0, to: number = Number.POSITIVE_INFINITY): number {
-    for (const flight of this.#flights.within(file, from, to)) flight.isCurrent = false;
+    this.#loads.distrust(file, from, to);
     const entries = this.#objects.within(file, from, to);
     for (const entry of entries) this.#drop(entry);
     return entries.length;
@@ -219,7 +220,7 @@ export class ObjectCache implements AsyncDisposable {
     await this.flush();
     if (this.#dirty.size > 0) throw cacheDirtyError(this.#options.name, this.#dirty.size);
     this.#isClosed = true;
-    for (const flight of this.#flights.all()) flight.isCurrent = false;
+    this.#loads.distrustAll();
     for (const file of this.#objects.files()) this.invalidate(file);
     await this.#writeBack.settle();
     this.#group.close();
@@ -230,59 +231,12 @@ export class ObjectCache implements AsyncDisposable {
     return this.close();
   }
 
-  async #fly(file: CacheFile, offset: number, length: number, loader: Loader): Promise<IOBuf> {
-    const flight = new Flight(length);
-    const shorter = this.#flights.get(file, offset);
-    if (shorter !== undefined) shorter.isCurrent = false;
-    this.#flights.set(file, offset, flight);
-    const mine = flight.join(length);
-    // Its outcome reaches the caller through the flight.
-    void this.#land(file, offset, flight, loader);
-    return mine;
-  }
-
-  async #land(file: CacheFile, offset: number, flight: Flight, loader: Loader): Promise<void> {
-    try {
-      using content = await this.#loadInto(flight.length, loader);
-      // The place is free again before anybody continues.
-      this.#flights.remove(file, offset, flight);
-      this.#keep(file, offset, content, flight);
-      flight.land(content);
-    } catch (error) {
-      this.#flights.remove(file, offset, flight);
-      this.#counters.loadErrors++;
-      flight.crash(error);
-    }
-  }
-
-  /** In the cache's own memory; when that is all in use outside of the cache, in the shard's. */
-  async #loadInto(length: number, loader: Loader): Promise<IOBuf> {
-    if (length > this.#options.limitBytes) {
-      this.#counters.bypassed++;
-      return loader(this.#memory);
-    }
-    try {
-      return await loader(this.#group);
-    } catch (error) {
-      if (!(error instanceof OutOfMemoryError)) throw error;
-      this.#counters.bypassed++;
-      return loader(this.#memory);
-    }
-  }
-
-  #keep(file: CacheFile, offset: number, content: IOBuf, flight: Flight): void {
-    if (!flight.isCurrent || this.#isClosed) return;
+  #keep(file: CacheFile, offset: number, content: IOBuf, length: number): void {
+    if (this.#isClosed) return;
     const before = this.#objects.get(file, offset);
     if (before?.isDirty === true || before?.isWriting === true || !this.#makeRoom(content.sizeBytes, before))
       return;
-    this.#insert(new CacheEntry(file, offset, content.share(), flight.length), before);
-  }
-
-  #forgetFlight(file: CacheFile, offset: number): void {
-    const flight = this.#flights.get(file, offset);
-    if (flight === undefined) return;
-    flight.isCurrent = false;
-    this.#flights.remove(file, offset, flight);
+    this.#insert(new CacheEntry(file, offset, content.share(), length), before);
   }
 
   /** Lets old objects go until one of this size fits in the place of another; false when it cannot. */

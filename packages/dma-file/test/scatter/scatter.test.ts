@@ -2,40 +2,14 @@ import { IOBuf } from '@sunstar/iobuf';
 import { ERRNO } from '@sunstar/runtime';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FileOperations } from '../../src/file-operations.js';
 import { DmaFile, ScatterError } from '../../src/index.js';
-import type { RangeTarget } from '../../src/range-read.js';
 import type { ScatterBatch } from '../../src/scatter/scatter-batch.js';
 import { writeScattered } from '../../src/scatter/write-scattered.js';
-import { ManualRing } from '../manual-ring.js';
+import { type ManualRing, manualRange } from '../manual-ring.js';
 import { scratch } from '../support.js';
 
 const { path, shard } = scratch();
 const SECTOR = 512;
-
-function setUp(depth: number): { ring: ManualRing; target: RangeTarget } {
-  const ring = new ManualRing();
-  const operations = new FileOperations({
-    reactor: ring,
-    memory: ring.memory,
-    fd: 3,
-    queue: null,
-    alignmentBytes: SECTOR,
-    depth,
-    maxQueued: 1000,
-  });
-  return {
-    ring,
-    target: {
-      operations,
-      memory: ring.memory,
-      memoryAlignmentBytes: SECTOR,
-      offsetAlignmentBytes: SECTOR,
-      depth,
-      path: 'manual',
-    },
-  };
-}
 
 function pattern(length: number): Buffer {
   return Buffer.from(Uint8Array.from({ length }, (_, i) => Math.imul(i + 7, 2654435761) >>> 19));
@@ -73,7 +47,7 @@ describe('a scattered write', () => {
       fc.asyncProperty(
         cases,
         async ({ sectors, pageSectors, mergePages, depth, fragments, order, failEvery }) => {
-          const { ring, target } = setUp(depth);
+          const { ring, target } = manualRange(depth);
           const bytes = pattern(sectors * SECTOR);
           const pageBytes = pageSectors * SECTOR;
           const mergeBytes = Math.min(mergePages, Math.floor(131_072 / pageBytes)) * pageBytes;
@@ -149,7 +123,7 @@ describe('a scattered write', () => {
       [4 * SECTOR, 4 * SECTOR, 16],
       [4096, 131_072, 1],
     ]) {
-      const { ring, target } = setUp(100);
+      const { ring, target } = manualRange(100);
       const batch = writeScattered(target, 0, bytes, { pageBytes, mergeBytes });
       expect(ring.parked).toHaveLength(writes);
       while (ring.parked.length > 0) ring.complete(ring.parked.length - 1, 0, 1e9);
@@ -158,7 +132,7 @@ describe('a scattered write', () => {
   });
 
   it('leaves out what was still waiting when its signal is aborted', async () => {
-    const { ring, target } = setUp(2);
+    const { ring, target } = manualRange(2);
     const controller = new AbortController();
     const batch = writeScattered(target, 0, pattern(8 * SECTOR), {
       pageBytes: SECTOR,
@@ -173,7 +147,7 @@ describe('a scattered write', () => {
   });
 
   it('checks its arguments', async () => {
-    const { target } = setUp(2);
+    const { target } = manualRange(2);
     const data = pattern(SECTOR);
     for (const options of [
       { pageBytes: 0 },
