@@ -5,11 +5,33 @@ const isSoak = process.env.SUNSTAR_SOAK === '1';
 const kind = isSoak ? 'soak' : 'test';
 const timeoutMs = isSoak ? 3_600_000 : 20_000;
 
+/** `io_uring`, `emulated` or, as `npm test` sets it, `both`. */
+const rings = isSoak ? 'io_uring' : (process.env.SUNSTAR_TEST_RINGS ?? 'io_uring');
+const everything = ['native', 'packages/*', 'examples/*', 'bench', 'scripts'].map(
+  (p) => `${p}/test/**/*.${kind}.ts`,
+);
+
+/** What goes through a ring can be tested on both: the kernel's, and the emulated one (scripts/test/one-ring.ts). */
+const RINGS = [
+  { extends: true as const, test: { name: 'io_uring', include: everything } },
+  {
+    extends: true as const,
+    test: {
+      name: 'emulated',
+      include: [
+        'packages/runtime/test/{reactor,smp,life-cycle,io,observe,scheduling}/**/*.test.ts',
+        'packages/runtime/test/*.test.ts',
+        'packages/{dma-file,zerocopy-net}/test/**/*.test.ts',
+      ],
+      env: { SUNSTAR_BACKEND: 'emulated' },
+      setupFiles: ['scripts/test/one-ring.ts'],
+    },
+  },
+];
+
 export default defineConfig({
   test: {
-    include: ['native', 'packages/*', 'examples/*', 'bench', 'scripts'].map(
-      (p) => `${p}/test/**/*.${kind}.ts`,
-    ),
+    projects: RINGS.filter(({ test }) => rings === 'both' || rings === test.name),
     passWithNoTests: isSoak,
     // Rings, pinned threads and process-wide state: one process for each test file.
     pool: 'forks',

@@ -1,16 +1,19 @@
 import { closeSync, fstat, openSync } from 'node:fs';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { attach, type Completion, IORING_OP, type Reactor } from '@sunstar/runtime';
+import { attach, IORING_OP, type Reactor } from '@sunstar/runtime';
 import type { Benchmark, BenchmarkCase, Metric, PreparedBenchmark } from './harness/benchmark.js';
 import { nanosecondsPerOperationAsync } from './harness/timing.js';
+import { EmulatedThread } from './ring/emulated.js';
+import { NopBatches, OPERATIONS, oneByOne } from './ring/no-ops.js';
 
 // What Node has for "ask, let the event loop go round, be answered":
 // - setImmediate: one turn of the loop that asks the kernel nothing, so the floor for anything asynchronous;
-// - fs.fstat on an open file: the cheapest system call of libuv's thread pool, which is how Node does file I/O.
+// - fs.fstat on an open file: the cheapest system call of libuv's thread pool, which is how Node does file I/O;
+// - our own ring as it is emulated where io_uring cannot be used, on a thread of its own that is measured alone.
 const IMMEDIATE = 'setImmediate (no kernel)';
+const EMULATED = 'the emulated ring';
 const FSTAT = 'fs.fstat (libuv thread pool)';
-const OPERATIONS = 2_048;
 const BATCH = 64;
 
 /** Starts one operation that calls `done` when it is finished. */
@@ -34,48 +37,17 @@ function inBatches(width: number, start: Start): Promise<void> {
   });
 }
 
-/** The same loop as {@link inBatches} for the ring, in the shape its users write: one object, no closures. */
-class NopBatches implements Completion {
-  readonly #reactor: Reactor;
-  readonly #width: number;
-  #left = 0;
-  #batchesLeft = 0;
-  #resolve: () => void = () => {};
-
-  constructor(reactor: Reactor, width: number) {
-    this.#reactor = reactor;
-    this.#width = width;
-  }
-
-  run(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#resolve = resolve;
-      this.#batchesLeft = OPERATIONS / this.#width;
-      this.#startBatch();
-    });
-  }
-
-  complete(): void {
-    if (--this.#left > 0) return;
-    if (--this.#batchesLeft === 0) this.#resolve();
-    else this.#startBatch();
-  }
-
-  #startBatch(): void {
-    this.#left = this.#width;
-    for (let i = 0; i < this.#width; i++) this.#reactor.submit(this, IORING_OP.NOP, -1, 0, 0, 0);
-  }
-}
-
-async function oneByOne(operation: () => Promise<unknown>): Promise<void> {
-  for (let i = 0; i < OPERATIONS; i++) await operation();
-}
-
 function nanoseconds(name: string): readonly Metric[] {
   return [{ case: name, unit: 'ns/op', higherIsBetter: false }];
 }
 
-function batchCase(name: string, reactor: Reactor, width: number, fstatOnce: Start): BenchmarkCase {
+function batchCase(
+  name: string,
+  reactor: Reactor,
+  emulated: EmulatedThread,
+  width: number,
+  fstatOnce: Start,
+): BenchmarkCase {
   const nops = new NopBatches(reactor, width);
   const measure = (body: () => Promise<void>) => (): Promise<number> =>
     nanosecondsPerOperationAsync(OPERATIONS, body);
@@ -85,6 +57,7 @@ function batchCase(name: string, reactor: Reactor, width: number, fstatOnce: Sta
     peers: [
       { peer: IMMEDIATE, measure: measure(() => inBatches(width, setImmediate)) },
       { peer: FSTAT, measure: measure(() => inBatches(width, fstatOnce)) },
+      { peer: EMULATED, measure: () => emulated.measure(width) },
     ],
   };
 }
@@ -94,6 +67,7 @@ const benchmark: Benchmark = {
     'a no-op through the ring, alone and in batches, against one turn of the event loop and fs.fstat',
   prepare(): Promise<PreparedBenchmark> {
     const { reactor } = attach();
+    const emulated = new EmulatedThread();
     const fd = openSync(process.execPath, 'r');
     const fstatAsync = promisify(fstat);
     const fstatOnce: Start = (done) =>
@@ -105,20 +79,21 @@ const benchmark: Benchmark = {
       nanosecondsPerOperationAsync(OPERATIONS, () => oneByOne(operation));
     return Promise.resolve({
       cases: [
-        batchCase('no-op, one at a time, callback', reactor, 1, fstatOnce),
+        batchCase('no-op, one at a time, callback', reactor, emulated, 1, fstatOnce),
         {
           metrics: nanoseconds('no-op, one at a time, promise'),
           ours: measure(() => reactor.run('nop', IORING_OP.NOP, -1, 0, 0, 0)),
           peers: [
             { peer: IMMEDIATE, measure: measure(() => immediate()) },
             { peer: FSTAT, measure: measure(() => fstatAsync(fd)) },
+            { peer: EMULATED, measure: () => emulated.measure('promise') },
           ],
         },
-        batchCase(`no-op, batches of ${BATCH}, callback`, reactor, BATCH, fstatOnce),
+        batchCase(`no-op, batches of ${BATCH}, callback`, reactor, emulated, BATCH, fstatOnce),
       ],
       teardown: () => {
         closeSync(fd);
-        return Promise.resolve();
+        return emulated.close();
       },
     });
   },

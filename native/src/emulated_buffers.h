@@ -1,11 +1,12 @@
 // Rings of provided buffers (IORING_REGISTER_PBUF_RING), consumed in user space.
 #pragma once
 
-#include <linux/io_uring.h>
 
 #include <cerrno>
 #include <cstdint>
 #include <vector>
+
+#include "uring_compat.h"
 
 namespace sunstar {
 
@@ -15,7 +16,7 @@ class ProvidedBuffers {
     if (entries == 0 || entries > kMaxEntries || (entries & (entries - 1)) != 0) return -EINVAL;
     if (group >= groups_.size()) groups_.resize(group + size_t{1});
     if (groups_[group].buffers != nullptr) return -EEXIST;
-    groups_[group] = {static_cast<io_uring_buf*>(memory), static_cast<uint16_t>(entries - 1), 0};
+    groups_[group] = {static_cast<ProvidedBuffer*>(memory), static_cast<uint16_t>(entries - 1), 0};
     return 0;
   }
 
@@ -26,7 +27,7 @@ class ProvidedBuffers {
   }
 
   // The next buffer, which is still there for others until it is taken; nullptr when there is none.
-  const io_uring_buf* Next(uint16_t group) const {
+  const ProvidedBuffer* Next(uint16_t group) const {
     if (group >= groups_.size() || groups_[group].buffers == nullptr) return nullptr;
     const Group& one = groups_[group];
     // The tail lies in the reserved field of the first entry.
@@ -40,7 +41,7 @@ class ProvidedBuffers {
   static constexpr uint32_t kMaxEntries = 32768;
 
   struct Group {
-    io_uring_buf* buffers = nullptr;
+    ProvidedBuffer* buffers = nullptr;
     uint16_t mask = 0;
     uint16_t head = 0;
   };

@@ -13,7 +13,6 @@
 #include <cstdio>
 #include <cstring>
 
-#include "emulated_opcodes.h"
 
 namespace sunstar {
 namespace {

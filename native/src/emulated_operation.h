@@ -2,12 +2,13 @@
 // hold those in flight. All but the fields named below belong to the ring's own thread.
 #pragma once
 
-#include <linux/io_uring.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <vector>
+
+#include "uring_compat.h"
 
 namespace sunstar {
 
@@ -26,7 +27,8 @@ struct Operation {
   bool is_indexed;
   bool is_counted;          // among its descriptor's calls in the pool
   bool is_begun;            // a connect that waits for its outcome
-  bool is_stream_of_bytes;  // a receive from TCP: a short one has emptied the socket
+  bool is_tcp;              // a receive from TCP: a short one has emptied the socket
+  bool is_stream;           // a receive from a stream, which tells how much there is
   bool is_short;            // moved less than all, and was to wait for all (MSG_WAITALL)
   uint32_t name_length;     // of a multishot RECVMSG: what its header asked for
   uint32_t control_length;

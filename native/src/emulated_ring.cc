@@ -8,7 +8,6 @@
 #include <unordered_map>
 
 #include "emulated_file.h"
-#include "emulated_opcodes.h"
 
 namespace sunstar {
 namespace {
@@ -256,7 +255,7 @@ void EmulatedRing::TakeMessages() {
 
 int32_t EmulatedRing::SendMessage(const io_uring_sqe& entry) {
   // The other way to use the operation passes descriptors.
-  if (entry.addr != IORING_MSG_DATA || entry.msg_ring_flags != 0) return -EINVAL;
+  if (entry.addr != kMessageData || entry.rw_flags != 0) return -EINVAL;
   Directory& directory = TheDirectory();
   const std::lock_guard lock(directory.mutex);
   const auto found = directory.rings.find(entry.fd);
@@ -291,9 +290,10 @@ void EmulatedRing::HandleEvents(int count) {
     WatchedDescriptor* descriptor = readiness_.Find(events_[i].data.fd);
     if (descriptor == nullptr) continue;
     const bool has_ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)) != 0;
+    // First: it is told of what others then take.
+    if (!descriptor->polls.IsEmpty()) ServePolls(*descriptor);
     if (has_ended || (events & EPOLLIN) != 0) Serve(descriptor->input, has_ended);
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) Serve(descriptor->output, true);
-    if (!descriptor->polls.IsEmpty()) ServePolls(*descriptor);
   }
   if (count > 0) RunStarting();
 }

@@ -122,7 +122,7 @@ int32_t AttemptSendMessage(Operation* operation) {
   }
 }
 
-int32_t AttemptReceive(Operation* operation, const io_uring_buf* buffer) {
+int32_t AttemptReceive(Operation* operation, const ProvidedBuffer* buffer) {
   const io_uring_sqe& entry = operation->entry;
   char* to = static_cast<char*>(operation->address());
   size_t length = entry.len;
@@ -150,11 +150,11 @@ int32_t AttemptReceiveMessage(Operation* operation) {
   }
 }
 
-int32_t AttemptReceiveDatagram(Operation* operation, const io_uring_buf* buffer, bool* is_last) {
-  const size_t front = sizeof(io_uring_recvmsg_out) + operation->name_length + operation->control_length;
+int32_t AttemptReceiveDatagram(Operation* operation, const ProvidedBuffer* buffer, bool* is_last) {
+  const size_t front = sizeof(ReceivedMessage) + operation->name_length + operation->control_length;
   *is_last = true;
   if (buffer->len < front) return -EFAULT;
-  char* name = reinterpret_cast<char*>(buffer->addr) + sizeof(io_uring_recvmsg_out);
+  char* name = reinterpret_cast<char*>(buffer->addr) + sizeof(ReceivedMessage);
   iovec vector{reinterpret_cast<char*>(buffer->addr) + front, buffer->len - front};
   msghdr message{};
   message.msg_name = name;
@@ -168,7 +168,7 @@ int32_t AttemptReceiveDatagram(Operation* operation, const io_uring_buf* buffer,
     count = recvmsg(operation->entry.fd, &message, CallFlags(operation));
   } while (count < 0 && errno == EINTR);
   if (count < 0) return NotNow(operation);
-  auto* out = reinterpret_cast<io_uring_recvmsg_out*>(buffer->addr);
+  auto* out = reinterpret_cast<ReceivedMessage*>(buffer->addr);
   out->namelen = message.msg_namelen;
   out->controllen = static_cast<uint32_t>(message.msg_controllen);
   out->payloadlen = static_cast<uint32_t>(count);
@@ -222,7 +222,8 @@ int32_t AttemptConnect(Operation* operation) {
   if ((flags & O_NONBLOCK) == 0) fcntl(fd, F_SETFL, flags);
   if (error == EINPROGRESS) {
     operation->is_begun = true;
-    return kMustWait;
+    // To this machine it is over already.
+    return AttemptConnect(operation);
   }
   // A Unix socket whose listener's queue is full: nothing tells when there is room.
   return error == EAGAIN ? kMustBlock : -error;
@@ -251,6 +252,12 @@ bool IsTcp(int fd) {
   int protocol = 0;
   socklen_t size = sizeof protocol;
   return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == IPPROTO_TCP;
+}
+
+bool IsStream(int fd) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
 bool HasInput(int fd) {

@@ -13,10 +13,10 @@ constexpr int32_t kMustBlock = INT32_MIN + 1;
 int32_t AttemptSend(Operation* operation);
 int32_t AttemptSendMessage(Operation* operation);
 // Into the operation's own memory, or into a provided buffer.
-int32_t AttemptReceive(Operation* operation, const io_uring_buf* buffer);
+int32_t AttemptReceive(Operation* operation, const ProvidedBuffer* buffer);
 int32_t AttemptReceiveMessage(Operation* operation);
 // With the layout of `io_uring_recvmsg_out` in the buffer. `is_last` is set for what ends the operation.
-int32_t AttemptReceiveDatagram(Operation* operation, const io_uring_buf* buffer, bool* is_last);
+int32_t AttemptReceiveDatagram(Operation* operation, const ProvidedBuffer* buffer, bool* is_last);
 int32_t AttemptAccept(Operation* operation, bool is_multishot);
 int32_t AttemptConnect(Operation* operation);
 // A READ or WRITE of something that is not a file of a file system: a pipe, a socket, a terminal.
@@ -27,6 +27,7 @@ int PrepareAccept(int fd);
 // Copies a message's header, name, control data and vector; 0 or a negative error number.
 int StabilizeMessage(Operation* operation);
 bool IsTcp(int fd);
+bool IsStream(int fd);
 // How much waits to be received.
 bool HasInput(int fd);
 

@@ -6,7 +6,6 @@
 #include <cerrno>
 
 #include "emulated_file.h"
-#include "emulated_opcodes.h"
 #include "emulated_ring.h"
 #include "emulated_socket.h"
 
@@ -257,8 +256,12 @@ int32_t EmulatedRing::Cancel(Operation* operation) {
 
 int32_t EmulatedRing::CancelMatching(const io_uring_sqe& entry) {
   const uint32_t flags = entry.cancel_flags;
-  constexpr uint32_t kAll = 1u << 0, kFd = 1u << 1, kAny = 1u << 2, kFdFixed = 1u << 3, kUserData = 1u << 4, kOp = 1u << 5;
-  if ((flags & ~(kAll | kFd | kAny | kUserData | kOp)) != 0 || (flags & kFdFixed) != 0) return -EINVAL;
+  constexpr uint32_t kAll = IORING_ASYNC_CANCEL_ALL;
+  constexpr uint32_t kFd = IORING_ASYNC_CANCEL_FD;
+  constexpr uint32_t kAny = IORING_ASYNC_CANCEL_ANY;
+  constexpr uint32_t kUserData = IORING_ASYNC_CANCEL_USERDATA;
+  constexpr uint32_t kOp = IORING_ASYNC_CANCEL_OP;
+  if ((flags & ~(kAll | kFd | kAny | kUserData | kOp)) != 0) return -EINVAL;
   if (flags == 0 || flags == kUserData) {
     Operation* target = index_.Find(entry.addr);
     return target == nullptr ? -ENOENT : Cancel(target);

@@ -28,7 +28,7 @@ bool IsMultishotReceive(const Operation& operation) {
 
 bool IsMultishotAccept(const Operation& operation) { return (operation.entry.ioprio & IORING_ACCEPT_MULTISHOT) != 0; }
 
-uint32_t BufferFlags(const io_uring_buf* buffer) {
+uint32_t BufferFlags(const ProvidedBuffer* buffer) {
   return IORING_CQE_F_BUFFER | static_cast<uint32_t>(buffer->bid) << IORING_CQE_BUFFER_SHIFT;
 }
 
@@ -41,7 +41,8 @@ void EmulatedRing::StartOnDescriptor(Operation* operation) {
     const int error = PrepareAccept(entry.fd);
     if (error != 0) return Finish(operation, error);
   } else if (entry.opcode == IORING_OP_RECV && IsMultishotReceive(*operation)) {
-    operation->is_stream_of_bytes = IsTcp(entry.fd);
+    operation->is_tcp = IsTcp(entry.fd);
+    operation->is_stream = operation->is_tcp || IsStream(entry.fd);
   } else if (entry.opcode == IORING_OP_RECVMSG && IsMultishotReceive(*operation)) {
     const auto* header = static_cast<const msghdr*>(operation->address());
     operation->name_length = header->msg_namelen;
@@ -79,13 +80,14 @@ int EmulatedRing::WaitFor(Operation* operation, WatchedDescriptor& descriptor, O
 void EmulatedRing::StartPoll(Operation* operation) {
   const io_uring_sqe& entry = operation->entry;
   if (entry.fd < 0) return Finish(operation, -EBADF);
+  if ((entry.len & IORING_POLL_ADD_MULTI) == 0) {
+    pollfd look{entry.fd, static_cast<short>(entry.poll32_events), 0};
+    if (poll(&look, 1, 0) > 0) return Finish(operation, look.revents == POLLNVAL ? -EBADF : look.revents);
+  }
   WatchedDescriptor& descriptor = readiness_.At(entry.fd);
   // What is ready now is reported as an event, too.
   const int error = WaitFor(operation, descriptor, descriptor.polls, entry.poll32_events);
   if (error == 0) return;
-  constexpr uint32_t kAlways = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
-  const auto ready = static_cast<int32_t>(entry.poll32_events & kAlways);
-  if (error == -EPERM && ready != 0) return Finish(operation, ready);
   Finish(operation, error);
 }
 
@@ -162,7 +164,7 @@ bool EmulatedRing::AttemptBuffers(Operation* operation, bool is_exhaustive) {
   const io_uring_sqe& entry = operation->entry;
   const bool is_multishot = IsMultishotReceive(*operation);
   for (int shots = 0; shots < kMaxShots && HasRoom(); shots++) {
-    const io_uring_buf* buffer = buffers_.Next(entry.buf_group);
+    const ProvidedBuffer* buffer = buffers_.Next(entry.buf_group);
     if (buffer == nullptr) {
       Finish(operation, -ENOBUFS);
       return true;
@@ -182,13 +184,13 @@ bool EmulatedRing::AttemptBuffers(Operation* operation, bool is_exhaustive) {
     if (result > 0) {
       flags = BufferFlags(buffer);
       const bool is_full = static_cast<uint32_t>(result) == buffer->len;
-      if (operation->is_stream_of_bytes && is_full && HasInput(entry.fd)) flags |= IORING_CQE_F_SOCK_NONEMPTY;
+      const bool has_more = operation->is_stream && (is_full || !operation->is_tcp) && HasInput(entry.fd);
+      if (has_more) flags |= IORING_CQE_F_SOCK_NONEMPTY;
       buffers_.Take(entry.buf_group);
       if (!is_last) {
         Post(entry.user_data, result, flags | IORING_CQE_F_MORE);
-        // A stream that filled only a part of the buffer has no more; what comes now is another event. (Not so at
-        // its end, or at urgent data.)
-        if (operation->is_stream_of_bytes && !is_full && !is_exhaustive) return false;
+        // What comes now is another event; but the end of the stream, and urgent data, are events already.
+        if (operation->is_stream && !has_more && !is_exhaustive) return false;
         continue;
       }
     }

@@ -111,27 +111,27 @@ int KernelRing::RegisterBuffers(const iovec* buffers, uint32_t count) {
 }
 
 int KernelRing::AddBufferRing(uint16_t group, uint32_t entries, void* memory) {
-  io_uring_buf_reg registration{};
+  BufferRingRegistration registration{};
   registration.ring_addr = reinterpret_cast<uint64_t>(memory);
   registration.ring_entries = entries;
   registration.bgid = group;
-  return Register(IORING_REGISTER_PBUF_RING, &registration, 1);
+  return Register(kRegisterBufferRing, &registration, 1);
 }
 
 int KernelRing::UnregisterBufferRing(uint16_t group) {
-  io_uring_buf_reg registration{};
+  BufferRingRegistration registration{};
   registration.bgid = group;
-  return Register(IORING_UNREGISTER_PBUF_RING, &registration, 1);
+  return Register(kUnregisterBufferRing, &registration, 1);
 }
 
 void KernelRing::CancelAll() {
-  io_uring_sync_cancel_reg request{};
+  SyncCancel request{};
   request.fd = -1;
   request.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
   request.timeout.tv_nsec = 50'000'000;
   // -ENOENT: nothing to cancel; -ETIME: the rounds of Teardown go on; -EINVAL before 6.0: the
   // operations are waited for.
-  Register(IORING_REGISTER_SYNC_CANCEL, &request, 1);
+  Register(kRegisterSyncCancel, &request, 1);
 }
 
 void KernelRing::Close() {

@@ -41,7 +41,7 @@ int Ring::MapControl() {
 }
 
 void* Ring::RegisterBufferRing(uint16_t group, uint32_t entries, int* error) {
-  const size_t size = entries * sizeof(io_uring_buf);
+  const size_t size = entries * sizeof(ProvidedBuffer);
   void* memory = MapAnonymous(size);
   if (memory == nullptr) {
     *error = -ENOMEM;

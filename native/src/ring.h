@@ -4,12 +4,13 @@
 // or too old a user-space emulation (emulated_ring.h).
 #pragma once
 
-#include <linux/io_uring.h>
 #include <sys/uio.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
+
+#include "uring_compat.h"
 
 namespace sunstar {
 

@@ -77,7 +77,7 @@ class RingBinding : public Napi::ObjectWrap<RingBinding> {
     int error = 0;
     void* memory = ring_->RegisterBufferRing(group, entries, &error);
     if (memory == nullptr) return Napi::Number::New(info.Env(), error);
-    return Napi::ArrayBuffer::New(info.Env(), memory, entries * sizeof(io_uring_buf));
+    return Napi::ArrayBuffer::New(info.Env(), memory, entries * sizeof(ProvidedBuffer));
   }
 
   Napi::Value UnregisterBufferRing(const Napi::CallbackInfo& info) {

@@ -177,7 +177,13 @@ export class UdpSocket implements Completion, BufferWaiter, DatagramSendOwner, A
   #isWorthZeroCopy(content: IOBuf, to: Datagram | { readonly address: string }): boolean {
     const { zeroCopy, zeroCopyThresholdBytes } = this.#configuration;
     const shard = this.#network.zeroCopy;
-    if (zeroCopy === 'never' || content.sizeBytes < zeroCopyThresholdBytes || !content.isLocal) return false;
+    if (
+      zeroCopy === 'never' ||
+      !shard.hasVectors ||
+      content.sizeBytes < zeroCopyThresholdBytes ||
+      !content.isLocal
+    )
+      return false;
     if (shard.mechanism !== 'send_zc' || !shard.hasVectors) return false;
     if (shard.lockedMemory.roomBytes < content.sizeBytes) return false;
     return zeroCopy === 'always' || !shard.addresses.has(to.address);
