@@ -23,7 +23,7 @@ const IO_URING_ONLY: readonly OneRing[] = [
   },
   {
     file: 'zero-copy/confined.test.ts',
-    name: 'registered memory: the same bytes',
+    name: 'the same bytes',
     reason: NO_REGISTERED_MEMORY,
   },
   { file: 'zero-copy/process-end.test.ts', name: 'send_zc in flight > exit', reason: NO_SEND_ZC },
