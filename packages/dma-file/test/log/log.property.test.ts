@@ -21,7 +21,7 @@ const OPTIONS: LogOptions = {
 };
 
 /** States after a power cut that are all looked at; of more, so many at random. */
-const MAX_STATES = 256;
+const MAX_STATES = 64;
 const SAMPLES = 16;
 const PAGE_BYTES = 4096;
 
@@ -196,7 +196,10 @@ describe('Log on a disk that loses power', () => {
       { kind: 'flush' },
       { kind: 'append', size: 9000, records: 1 },
       { kind: 'complete', count: 8 },
+      { kind: 'append', size: 6000, records: 1 },
       { kind: 'roll' },
+      // Often asked what is durable: what the next segment claims must not come before the end of this one.
+      ...Array.from({ length: 12 }, () => ({ kind: 'complete' as const, count: 2 })),
       { kind: 'append', size: 200, records: 3 },
       { kind: 'complete', count: 10 },
       { kind: 'append', size: 2000, records: 1 },
@@ -204,7 +207,7 @@ describe('Log on a disk that loses power', () => {
     const options: LogOptions = { ...OPTIONS, appender: { ...OPTIONS.appender, zeroAheadBytes: 0 } };
     let complete = 0;
     let cuts = 0;
-    for (const seed of [1, 2, 3]) {
+    for (const seed of [1, 2]) {
       const disk = new SimulatedDisk(randomOf(seed));
       const appended = await write(disk, actions, options);
       for (let cut = 0; cut <= disk.events.length; cut++) {
