@@ -8,8 +8,8 @@ import type { Benchmark, BenchmarkCase } from './harness/benchmark.js';
 import { bun } from './harness/bun.js';
 
 const FIRST_PORT = 16_400;
-const WARM_UP_MS = 400;
-const DURATION_MS = 1500;
+const WARM_UP_MS = 300;
+const DURATION_MS = 800;
 const CONNECTIONS = [1, 50, 256];
 const PIPELINES = [1, 16, 64];
 /** Less than the kernel's clock for CPU time can tell. */

@@ -5,7 +5,7 @@ import type { ServerProcess } from '../harness/server-process.js';
 const run = promisify(execFile);
 
 /** Seconds of load that are counted, after as many as compilers need to settle. */
-const SECONDS = 3;
+const SECONDS = 2;
 const UNITS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000 };
 
 /** Sends requests from one CPU with wrk: requests/s, server CPU µs per request (all, user, kernel), p99 in ms. */

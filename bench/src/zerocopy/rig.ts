@@ -98,8 +98,10 @@ export interface Wire {
 /**
  * A pair of network namespaces joined by a virtual Ethernet, whose far end acknowledges everything and copies
  * nothing. Needs root, iproute2, and clang or gcc-bpf with libbpf-dev.
+ *
+ * @param congestionControl - Of its connections; without it that of the machine.
  */
-export async function zeroCopyWire(): Promise<Wire> {
+export async function zeroCopyWire(congestionControl?: string): Promise<Wire> {
   const near = `sunstar-send-${process.pid}`;
   const far = `sunstar-sink-${process.pid}`;
   const directory = await mkdtemp(path.join(tmpdir(), 'sunstar-rig-'));
@@ -123,6 +125,8 @@ export async function zeroCopyWire(): Promise<Wire> {
       await ip('-n', namespace, 'link', 'set', device, 'up');
       // The acknowledgements that the program makes have no options.
       const settings = ['net.ipv4.tcp_timestamps=0', 'net.ipv4.tcp_rmem=4096 4194304 33554432'];
+      if (congestionControl !== undefined)
+        settings.push(`net.ipv4.tcp_congestion_control=${congestionControl}`);
       await run('ip', ['netns', 'exec', namespace, 'sysctl', '-qw', ...settings]);
     }
     await run('tc', ['-n', far, 'qdisc', 'add', 'dev', 'rig1', 'clsact']);

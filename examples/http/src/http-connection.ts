@@ -5,6 +5,8 @@ import { HttpResponse } from './http-response.js';
 import type { HttpHandler, HttpLimits } from './options.js';
 
 const NO_BODY: Buffer = Buffer.alloc(0);
+/** Output of one look at the input beyond which it is asked whether the peer takes it. */
+const CHECKED_OUTPUT_BYTES = 65_536;
 
 /**
  * One connection: parses requests where they lie, hands them to the handler one after the other, and takes no more
@@ -22,6 +24,8 @@ export class HttpConnection implements Receiver {
   #pending: Buffer = NO_BODY;
   #body: BodyReader | null = null;
   #isBusy = false;
+  /** The peer asks faster than it takes the answers: nothing is served until some of them are out. */
+  #isFull = false;
   #hasInputEnded = false;
   /** The last response was sent. */
   #isEnding = false;
@@ -50,9 +54,9 @@ export class HttpConnection implements Receiver {
 
   onData(_connection: Connection, offset: number, length: number): void {
     if (this.#isEnding) return;
-    if (this.#isBusy || this.#pending.length > 0) {
+    if (this.#isBusy || this.#isFull || this.#pending.length > 0) {
       this.#keep(this.#bytes, offset, offset + length);
-      if (!this.#isBusy) this.#work(this.#pending, 0, this.#pending.length);
+      if (!this.#isBusy && !this.#isFull) this.#work(this.#pending, 0, this.#pending.length);
     } else {
       this.#work(this.#bytes, offset, offset + length);
     }
@@ -60,7 +64,13 @@ export class HttpConnection implements Receiver {
 
   onEnd(): void {
     this.#hasInputEnded = true;
-    if (!this.#isBusy) this.#end();
+    if (!this.#isBusy && !this.#isFull) this.#end();
+  }
+
+  onDrain(): void {
+    if (!this.#isFull) return;
+    this.#isFull = false;
+    this.#goOn();
   }
 
   onClose(): void {
@@ -70,7 +80,7 @@ export class HttpConnection implements Receiver {
   /** Looks at the clock: closes what idles too long, answers what takes too long with 408. */
   sweep(nowMs: number): void {
     if (this.#isBusy || this.#isEnding) return;
-    const isIdle = this.#isWaiting && this.#pending.length === 0;
+    const isIdle = this.#isFull || (this.#isWaiting && this.#pending.length === 0);
     const elapsedMs = nowMs - this.#sinceMs;
     if (isIdle) {
       if (elapsedMs >= this.#limits.keepAliveTimeoutMs) void this.#connection.close();
@@ -88,7 +98,7 @@ export class HttpConnection implements Receiver {
   /** Serves what a range holds; what is left waits in #pending. */
   #work(bytes: Buffer, start: number, end: number): void {
     let at = start;
-    while (at < end && !this.#isBusy && !this.#isEnding) {
+    while (at < end && !this.#isBusy && !this.#isEnding && !this.#isFull) {
       const taken = this.#body === null ? this.#takeHead(bytes, at, end) : this.#takeBody(bytes, at, end);
       if (taken < 0) {
         this.#refuse(-taken);
@@ -96,11 +106,19 @@ export class HttpConnection implements Receiver {
       }
       if (taken === INCOMPLETE) break;
       at += taken;
+      if (this.#connection.pendingOutputBytes > CHECKED_OUTPUT_BYTES) this.#checkOutput();
     }
     if (this.#isEnding) this.#pending = NO_BODY;
     else if (bytes === this.#pending) this.#pending = at === end ? NO_BODY : bytes.subarray(at, end);
     else if (at < end) this.#keep(bytes, at, end);
     this.#connection.flush();
+  }
+
+  #checkOutput(): void {
+    this.#connection.flush();
+    if (!this.#connection.isAboveHighWater || this.#isBusy) return;
+    this.#isFull = true;
+    this.#connection.pauseReading();
   }
 
   #takeHead(bytes: Buffer, start: number, end: number): number {
@@ -167,7 +185,7 @@ export class HttpConnection implements Receiver {
   #goOn(): void {
     this.#connection.flush();
     if (!this.#isEnding && this.#pending.length > 0) this.#work(this.#pending, 0, this.#pending.length);
-    if (this.#isBusy || this.#isEnding) return;
+    if (this.#isBusy || this.#isEnding || this.#isFull) return;
     if (this.#hasInputEnded) this.#end();
     else this.#connection.resumeReading();
   }

@@ -200,6 +200,40 @@ describe('serveHttp', () => {
     expect(failure).toMatchObject({ code: expect.stringMatching(/SUNSTAR_(ECONNRESET|EPIPE)/) });
   });
 
+  test('serves whoever asks faster than it reads only as fast as it reads', async () => {
+    const body = new IOBuf(shard.memory);
+    body.append(new Uint8Array(1_048_576).fill(120));
+    let served = 0;
+    let mostWaiting = 0;
+    await using server = await serveHttp({ port: 0 }, (_request, response) => {
+      served++;
+      using copy = body.share();
+      response.send(200, TEXT, copy);
+      mostWaiting = Math.max(mostWaiting, served - Math.floor(arrivedBytes / body.sizeBytes));
+    });
+    // More than a connection's output may ever be (64 MiB), were it not for the peer's pace.
+    const requests = 150;
+    let arrivedBytes = 0;
+    const socket = net.connect({ port: server.port, host: '127.0.0.1' });
+    socket.pause();
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(requests));
+    await once(socket, 'connect');
+    while (served === 0) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise<void>((resolve) => {
+      socket.on('data', (data) => {
+        arrivedBytes += data.length;
+        if (arrivedBytes > requests * body.sizeBytes) resolve();
+      });
+      socket.resume();
+    });
+    expect(served).toBe(requests);
+    // What both sockets' buffers hold counts as well.
+    expect(mostWaiting).toBeLessThan(40);
+    socket.destroy();
+    await once(socket, 'close');
+    body[Symbol.dispose]();
+  });
+
   test('refuses nonsense', async () => {
     const handler = (): void => {};
     await expect(serveHttp({ port: 0, maxHeadBytes: 1 }, handler)).rejects.toThrow(/maxHeadBytes/);
