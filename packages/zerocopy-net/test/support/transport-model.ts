@@ -336,7 +336,6 @@ export type Reached = Record<
   number
 >;
 
-/** Nothing yet. */
 export function newReached(): Reached {
   return {
     exhausted: 0,

@@ -1,0 +1,3 @@
+import { corruptionTests } from './corruption.ts';
+
+await corruptionTests('msg_zerocopy', 100);

@@ -1,0 +1,3 @@
+import { corruptionTests } from './corruption.ts';
+
+await corruptionTests('send_zc', 100);
