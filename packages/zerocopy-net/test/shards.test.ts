@@ -1,19 +1,9 @@
 import { once } from 'node:events';
 import { pathToFileURL } from 'node:url';
-import { native } from '@sunstar/native';
 import { Runtime } from '@sunstar/runtime';
 import { expect, test } from 'vitest';
 import { fixture } from './support/child.ts';
-import { nodeClient, outcome } from './support/peer.ts';
-
-/** A port that was free a moment ago. */
-function freePort(): number {
-  const fd = native.tcpListen('127.0.0.1', 0, true, 1, false);
-  const name = native.socketName(fd);
-  native.closeDescriptor(fd);
-  if (typeof name === 'number') throw new Error('no free port');
-  return name.port;
-}
+import { freePort, nodeClient, outcome } from './support/peer.ts';
 
 test('every shard listens on the same port, and stopping the runtime ends all connections', async () => {
   const port = freePort();

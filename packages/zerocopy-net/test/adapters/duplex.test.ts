@@ -236,7 +236,7 @@ describe('serveWith', () => {
 
     // Both ends on the ring.
     const socket = tls.connect({
-      socket: toDuplex(await connect({ port: listener.port })),
+      socket: toDuplex(await connect({ port: listener.port }), { allowHalfOpen: false }),
       rejectUnauthorized: false,
     });
     socket.write('GET /y HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
+import { native } from '@sunstar/native';
 
 /** A client of node:net, connected. */
 export async function nodeClient(port: number, host = '127.0.0.1'): Promise<net.Socket> {
@@ -36,4 +37,13 @@ export function outcome(socket: net.Socket): Promise<string> {
     socket.on('end', () => resolve('end'));
     socket.resume();
   });
+}
+
+/** A port that was free a moment ago. */
+export function freePort(): number {
+  const fd = native.tcpListen('127.0.0.1', 0, true, 1, false);
+  const name = native.socketName(fd);
+  native.closeDescriptor(fd);
+  if (typeof name === 'number') throw new Error('no free port');
+  return name.port;
 }
