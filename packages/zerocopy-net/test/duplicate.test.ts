@@ -92,6 +92,9 @@ describe('a duplicate of the descriptor stays open', () => {
     const ended = outcome(client);
     await until(() => client.readableLength > 0 || client.bytesRead > 0);
     connection.reset();
-    expect(await ended).toBe('ECONNRESET');
+    // With bytes that it has not read, libuv may report their end or the reset: but not all of them.
+    await ended;
+    expect(client.bytesRead).toBeLessThan(8_000_000);
+    client.destroy();
   });
 });

@@ -77,7 +77,7 @@ describe('ends with operations in flight', () => {
     });
   }
 
-  test('a worker is terminated, 10 times: its descriptors are closed', async () => {
+  test('a worker is terminated, 5 times: its descriptors are closed', async () => {
     const descriptors = (): number => readdirSync('/proc/self/fd').length;
     const run = async (): Promise<void> => {
       const worker = new Worker(fixture('terminated-worker.mjs'));
@@ -91,7 +91,7 @@ describe('ends with operations in flight', () => {
     };
     await run();
     const before = descriptors();
-    for (let i = 0; i < 10; i++) await run();
+    for (let i = 0; i < 5; i++) await run();
     await until(() => descriptors() <= before);
   });
 });
