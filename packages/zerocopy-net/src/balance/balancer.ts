@@ -31,7 +31,7 @@ interface Member {
 
 interface Waiting {
   readonly resolve: (bound: BoundAddress) => void;
-  readonly reject: (error: unknown) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /**
@@ -47,7 +47,7 @@ export class Balancer {
   readonly #network: Network;
   readonly #members = new Map<string, Member>();
   readonly #acceptors = new Map<string, BalancedAcceptor>();
-  readonly #failures = new Map<string, unknown>();
+  readonly #failures = new Map<string, Error>();
   readonly #waiting = new Map<string, Waiting[]>();
 
   constructor(network: Network) {
@@ -65,7 +65,8 @@ export class Balancer {
   whenOpen(key: string): Promise<BoundAddress> {
     const acceptor = this.#acceptors.get(key);
     if (acceptor !== undefined) return Promise.resolve({ address: acceptor.address, port: acceptor.port });
-    if (this.#failures.has(key)) return Promise.reject(this.#failures.get(key) as Error);
+    const failure = this.#failures.get(key);
+    if (failure !== undefined) return Promise.reject(failure);
     return new Promise((resolve, reject) => {
       const waiting = this.#waiting.get(key) ?? [];
       waiting.push({ resolve, reject });
@@ -92,7 +93,7 @@ export class Balancer {
   }
 
   /** It cannot. */
-  failed(key: string, error: unknown): void {
+  failed(key: string, error: Error): void {
     this.#failures.set(key, error);
     for (const { reject } of this.#take(key)) reject(error);
   }

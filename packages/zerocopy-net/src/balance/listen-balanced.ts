@@ -48,8 +48,8 @@ export async function listenBalanced(listening: BalancedListening): Promise<List
   const balancers = await balancersOf(shard, network);
   if (balancers.local.has(key)) throw alreadyListening(listening.address);
   return shard.id === listening.acceptor
-    ? await openAcceptor(listening, balancers, key)
-    : await openMember(listening, balancers, key);
+    ? openAcceptor(listening, balancers, key)
+    : openMember(listening, balancers, key);
 }
 
 async function openAcceptor(
@@ -85,7 +85,7 @@ async function openAcceptor(
     );
     return listener;
   } catch (error) {
-    balancers.local.failed(key, error);
+    balancers.local.failed(key, error instanceof Error ? error : new Error(String(error)));
     throw error;
   }
 }
