@@ -140,7 +140,8 @@ const benchmark: Benchmark = {
     Promise.resolve({
       cases: [
         ...SIZES.map((size) => sizeCase(size, 'loopback')),
-        ...SIZES.map((size) => sizeCase(size, 'rig')),
+        // The server drops requests whose acknowledgements are too old, so of smaller files it would soon have none to send.
+        ...SIZES.slice(-1).map((size) => sizeCase(size, 'rig')),
       ],
     }),
 };
