@@ -29,11 +29,6 @@ const IO_URING_ONLY: readonly OneRing[] = [
   { file: 'zero-copy/process-end.test.ts', name: 'send_zc in flight > exit', reason: NO_SEND_ZC },
   { file: 'zero-copy/process-end.test.ts', name: 'send_zc in flight > throw', reason: NO_SEND_ZC },
   {
-    file: 'zerocopy-net/test/duplicate.test.ts',
-    name: 'output that the peer does not read',
-    reason: 'does not end in some runs on a busy machine, and it is not known yet why',
-  },
-  {
     file: 'udp/udp.test.ts',
     name: 'zero copy always',
     reason: 'datagrams leave without a copy by SENDMSG_ZC, which is an operation of the kernel',
