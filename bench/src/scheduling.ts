@@ -123,7 +123,7 @@ const benchmark: Benchmark = {
   description:
     'scheduling groups: shares, waits of a latency-sensitive group, and what preemption points cost',
   prepare(): Promise<PreparedBenchmark> {
-    const shard = attach();
+    const shard = attach({ stalls: false });
     const costs = costCases();
     // The loads come last: their groups cannot be taken away again.
     const loads = { groups: undefined as Groups | undefined, oneGroup: undefined as Groups | undefined };

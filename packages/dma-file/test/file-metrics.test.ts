@@ -30,7 +30,13 @@ it('open files, disk requests and their latencies are in the metrics of the shar
   await file.close();
   unsubscribe('sunstar:slow-operation', onSlow);
   for (const operation of ['open', 'write', 'fsync', 'close']) {
-    expect(slow).toContainEqual({ shard: 0, operation, latencyMs: expect.any(Number) });
+    expect(slow).toContainEqual({
+      shard: 0,
+      operation,
+      on: 'file',
+      group: 'default',
+      latencyMs: expect.any(Number),
+    });
   }
   expect(await samplesOf('sunstar_file_open')).toMatchObject([{ value: 0 }]);
   expect(await samplesOf('sunstar_file_operations_in_flight')).toMatchObject([{ value: 0 }]);

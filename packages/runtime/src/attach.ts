@@ -24,10 +24,15 @@ export interface AttachOptions {
   readonly idlePollUs?: number;
   /** How long a turn should last at most, in microseconds, 50 to 100000: see docs/scheduling.md. @default 500 */
   readonly taskQuotaUs?: number;
-  /** Has turns that last too long reported, once the thread runs again. @default false: the thread may do as it likes */
+  /**
+   * Turns that last too long: they are reported once the thread runs again. `false` switches their detection off, for
+   * programs that may do as they like with their thread. @default the defaults of {@link StallOptions}
+   */
   readonly stalls?: StallOptions | false;
   /** Operations on files that take longer are logged, in milliseconds; Infinity for none. @default 1000 */
   readonly slowOperationMs?: number;
+  /** The same for sends and connects, which a slow peer makes slow, too. @default 10000 */
+  readonly slowSocketOperationMs?: number;
   /** Level or logger. @default 'warn' */
   readonly log?: LogOption;
 }
@@ -57,7 +62,7 @@ export function attach(options: AttachOptions = {}): Shard {
     ...(options.taskQuotaUs === undefined ? {} : { taskQuotaUs: options.taskQuotaUs }),
   });
   const groupNames = createGroupNames();
-  const observe = resolveObserveOptions({ stalls: false, ...options });
+  const observe = resolveObserveOptions(options);
   const mesh = new Mesh({
     shardId: 0,
     control: createControlBlock(1),
@@ -77,6 +82,7 @@ export function attach(options: AttachOptions = {}): Shard {
     log,
     groupNames,
     slowOperationMs: observe.slowOperationMs,
+    slowSocketOperationMs: observe.slowSocketOperationMs,
     data: undefined,
   });
   setCurrentShard(shard);

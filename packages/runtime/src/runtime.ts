@@ -1,10 +1,11 @@
-import { constants } from 'node:os';
 import { SunstarError } from './errors.js';
+import { EndSignals } from './life-cycle/end-signals.js';
 import { HandOver } from './life-cycle/hand-over.js';
 import { dealSockets, type ListeningSocket } from './life-cycle/listening-sockets.js';
 import { logAdvice, logBackend } from './life-cycle/log-advice.js';
 import { Reloader } from './life-cycle/reloader.js';
 import { TakeOver } from './life-cycle/take-over.js';
+import { within } from './life-cycle/time-limit.js';
 import { type Logger, shardLogger } from './log.js';
 import { createArena } from './memory/index.js';
 import { Observer } from './observe/observer.js';
@@ -18,9 +19,6 @@ import { ShardHandle } from './shard-handle.js';
 import { ShardPorts } from './shard-ports.js';
 import { createControlBlock, resetShard } from './smp/index.js';
 import { type DrainReason, toWire } from './worker-protocol.js';
-
-/** A signal that follows another within this time is an echo of it. */
-const SAME_SIGNAL_MS = 1_000;
 
 /** What a {@link Runtime} is doing. */
 export type RuntimeState = 'starting' | 'running' | 'draining' | 'stopping' | 'stopped';
@@ -114,7 +112,7 @@ export class Runtime implements AsyncDisposable {
     const runtime = new Runtime(resolved, takeOver);
     runtime.#advise();
     try {
-      await runtime.#within(runtime.#options.startTimeoutMs, 'start', async () => {
+      await within(runtime.#options.startTimeoutMs, 'start', async () => {
         await Promise.all(runtime.#shards.map((shard) => shard.reach('ready')));
         for (const shard of runtime.#shards) shard.send({ type: 'start' });
         await Promise.all(runtime.#shards.map((shard) => shard.reach('started')));
@@ -172,26 +170,10 @@ export class Runtime implements AsyncDisposable {
    * @throws ShardCrashedError when a crash ends the runtime before.
    */
   async untilSignal(): Promise<void> {
-    let signalled: () => void = () => {};
-    const signal = new Promise<void>((resolve) => {
-      signalled = resolve;
-    });
-    let firstMs: number | undefined;
-    const onSignal = (name: NodeJS.Signals): void => {
-      firstMs ??= performance.now();
-      if (performance.now() - firstMs > SAME_SIGNAL_MS) process.exit(128 + constants.signals[name]);
-      signalled();
-    };
-    process.on('SIGINT', onSignal);
-    process.on('SIGTERM', onSignal);
-    try {
-      await Promise.race([signal, this.finished]);
-      await this.stop();
-      await this.finished;
-    } finally {
-      process.off('SIGINT', onSignal);
-      process.off('SIGTERM', onSignal);
-    }
+    using signals = new EndSignals();
+    await Promise.race([signals.first, this.finished]);
+    await this.stop();
+    await this.finished;
   }
 
   /** The metrics of all shards in the text format of Prometheus; a shard that stalls is left out. */
@@ -296,7 +278,7 @@ export class Runtime implements AsyncDisposable {
     await this.#drain();
     this.#state = 'stopping';
     try {
-      await this.#within(this.#options.stopTimeoutMs, 'stop', async () => {
+      await within(this.#options.stopTimeoutMs, 'stop', async () => {
         const live = this.#shards.filter((shard) => !shard.hasEnded);
         const results = await Promise.allSettled(live.map((shard) => shard.stop()));
         const failed = results.find((result) => result.status === 'rejected');
@@ -370,7 +352,7 @@ export class Runtime implements AsyncDisposable {
     const fresh = shardIds.map((shardId) => this.#shards[shardId]);
     const others = this.#shards.filter((shard) => !fresh.includes(shard));
     try {
-      await this.#within(this.#options.startTimeoutMs, 'start', async () => {
+      await within(this.#options.startTimeoutMs, 'start', async () => {
         await Promise.all(fresh.map((shard) => this.#bringBack(shard, others)));
       });
     } catch (error) {
@@ -391,24 +373,5 @@ export class Runtime implements AsyncDisposable {
     }
     shard.send({ type: 'start' });
     await shard.reach('started');
-  }
-
-  async #within(timeoutMs: number, what: string, work: () => Promise<void>): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(
-          new SunstarError(
-            `SUNSTAR_${what.toUpperCase()}_TIMEOUT`,
-            `The shards did not ${what} within ${timeoutMs} ms. Look for work that never ends, or raise ${what}TimeoutMs.`,
-          ),
-        );
-      }, timeoutMs);
-    });
-    try {
-      await Promise.race([work(), timeout]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 }

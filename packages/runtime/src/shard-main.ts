@@ -69,6 +69,7 @@ function build(): Shard {
     log: shardLogger(birth.log, birth.shardId),
     groupNames: birth.groupNames,
     slowOperationMs: birth.observe.slowOperationMs,
+    slowSocketOperationMs: birth.observe.slowSocketOperationMs,
     data: birth.data,
   });
   setCurrentShard(shard);

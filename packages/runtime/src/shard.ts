@@ -96,10 +96,13 @@ export interface ShardParts {
   readonly groupNames: SharedArrayBuffer;
   /** Operations on files that take longer are logged. @default 1000 */
   readonly slowOperationMs?: number;
+  /** The same for sockets. @default 10000 */
+  readonly slowSocketOperationMs?: number;
   readonly data: unknown;
 }
 
 const DEFAULT_SLOW_OPERATION_MS = 1000;
+const DEFAULT_SLOW_SOCKET_OPERATION_MS = 10_000;
 
 /** One shard: the thread it runs on, its reactor, memory and services. */
 export class Shard implements ShardContext, AsyncDisposable {
@@ -141,8 +144,11 @@ export class Shard implements ShardContext, AsyncDisposable {
       this.log.error({ err: error, metric }, 'a metric could not be read'),
     );
     registerShardMetrics(this.metrics, { ...this, mesh });
-    const slowMs = parts.slowOperationMs ?? DEFAULT_SLOW_OPERATION_MS;
-    const latencies = new OperationLatencies(this.metrics, slowMs, (slow) => this.#onSlow(slow));
+    const slow = {
+      fileMs: parts.slowOperationMs ?? DEFAULT_SLOW_OPERATION_MS,
+      socketMs: parts.slowSocketOperationMs ?? DEFAULT_SLOW_SOCKET_OPERATION_MS,
+    };
+    const latencies = new OperationLatencies(this.metrics, slow, (one) => this.#onSlow(one));
     this.reactor.observe(latencies);
   }
 
@@ -262,7 +268,8 @@ export class Shard implements ShardContext, AsyncDisposable {
 
   #onSlow(slow: SlowOperation): void {
     const latencyMs = Math.round(slow.latencyMs);
-    this.log.warn({ operation: slow.operation, latencyMs }, 'an operation on a file was slow');
+    const { operation, on, group } = slow;
+    this.log.warn({ operation, group, latencyMs }, `an operation on a ${on} was slow`);
     CHANNELS.slowOperation.publish({ shard: this.id, ...slow });
   }
 

@@ -2,29 +2,71 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } fr
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { Runtime } from '@sunstar/runtime';
+import { describe, expect, test, vi } from 'vitest';
 import { Child } from './support/child.ts';
 
 // Processes start slowly on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
 
-let directory: string;
-let port: number;
+/** A directory and a port of its own for each test, so that they can run at the same time. */
+class Place implements AsyncDisposable {
+  readonly directory: string = join(mkdtempSync(join(tmpdir(), 'sunstar-hand-over-')), 'run');
+  readonly port: number;
+  readonly #children: Child[] = [];
 
-beforeEach(async () => {
-  directory = join(mkdtempSync(join(tmpdir(), 'sunstar-hand-over-')), 'run');
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  port = (server.address() as { port: number }).port;
-  await new Promise((resolve) => server.close(resolve));
-});
+  private constructor(port: number) {
+    this.port = port;
+  }
 
-afterEach(() => rmSync(join(directory, '..'), { recursive: true }));
+  static async find(): Promise<Place> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    await new Promise((resolve) => server.close(resolve));
+    return new Place(port);
+  }
 
-async function start(shards: number, fault = ''): Promise<Child> {
-  const child = new Child('hand-over-server.mjs', [directory, String(port), String(shards), fault]);
-  if (fault === '') expect(await child.line()).toBe('ready');
-  return child;
+  /** The path of the Unix socket on which it listens, too. */
+  get path(): string {
+    return `${this.directory}.sock`;
+  }
+
+  async start(shards: number, fault = ''): Promise<Child> {
+    const child = new Child('hand-over-server.mjs', [
+      this.directory,
+      String(this.port),
+      String(shards),
+      fault,
+    ]);
+    this.#children.push(child);
+    if (fault === '') expect(await child.line()).toBe('ready');
+    return child;
+  }
+
+  /** Why this very process cannot take over. */
+  async refusal(): Promise<unknown> {
+    const options = {
+      shards: 1,
+      memory: '32MiB',
+      placement: 'unbound',
+      log: 'silent',
+      advice: false,
+    } as const;
+    const entry = new URL('./fixtures/hand-over-shard.mjs', import.meta.url);
+    try {
+      await (await Runtime.start({ ...options, entry, handOver: this.directory })).stop();
+      return 'none';
+    } catch (error) {
+      return (error as { code: unknown }).code;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children) await child[Symbol.asyncDispose]();
+    rmSync(join(this.directory, '..'), { recursive: true });
+  }
 }
 
 /** One connection that sends lines and waits for the answers. */
@@ -33,8 +75,8 @@ class Client {
   #text = '';
   #waiting: { resolve: (pid: string) => void; reject: (error: Error) => void } | undefined;
 
-  constructor(path?: string) {
-    this.socket = path === undefined ? connect(port, '127.0.0.1') : connect(path);
+  constructor(where: Place | string) {
+    this.socket = typeof where === 'string' ? connect(where) : connect(where.port, '127.0.0.1');
     this.socket.on('data', (data: Buffer) => {
       this.#text += data.toString();
       if (!this.#text.endsWith('\n')) return;
@@ -56,9 +98,9 @@ class Client {
 }
 
 /** A connection that a process serves: the one before may go on accepting until it knows of its successor. */
-async function servedBy(process: Child, path?: string): Promise<Client> {
+async function servedBy(process: Child, where: Place | string): Promise<Client> {
   for (;;) {
-    const client = new Client(path);
+    const client = new Client(where);
     const pid = await client.ask().catch(() => undefined);
     if (pid === String(process.process.pid)) return client;
     client.socket.destroy();
@@ -72,8 +114,8 @@ class Hammer {
   #stop = false;
   readonly #done: Promise<unknown>;
 
-  constructor(clients: number) {
-    this.#done = Promise.all(Array.from({ length: clients }, () => this.#run()));
+  constructor(place: Place, clients: number) {
+    this.#done = Promise.all(Array.from({ length: clients }, () => this.#run(place)));
   }
 
   async stop(): Promise<void> {
@@ -81,9 +123,9 @@ class Hammer {
     await this.#done;
   }
 
-  async #run(): Promise<void> {
+  async #run(place: Place): Promise<void> {
     while (!this.#stop) {
-      const client = new Client();
+      const client = new Client(place);
       try {
         for (let i = 0; i < 2; i++) {
           const pid = await client.ask();
@@ -97,19 +139,20 @@ class Hammer {
   }
 }
 
-describe('a successor', () => {
+describe.concurrent('a successor', () => {
   test('takes over under load with more shards, then fewer: no connection is refused or reset', async () => {
-    const children: Child[] = [await start(2)];
-    const hammer = new Hammer(3);
+    await using place = await Place.find();
+    const children: Child[] = [await place.start(2)];
+    const hammer = new Hammer(place, 3);
     try {
       for (const shards of [3, 1]) {
         const last = children[children.length - 1];
-        const next = await start(shards);
+        const next = await place.start(shards);
         children.push(next);
         expect(await last.line()).toBe('ended true');
         expect(await last.exited).toBe(0);
         // Only the successor is left, and serves.
-        const client = new Client();
+        const client = new Client(place);
         expect(await client.ask()).toBe(String(next.process.pid));
         client.socket.destroy();
       }
@@ -121,89 +164,91 @@ describe('a successor', () => {
       expect(await children[2].exited).toBe(0);
     } finally {
       await hammer.stop();
-      for (const child of children) await child[Symbol.asyncDispose]();
     }
   });
 
   test('leaves connections that are open to the process before, which ends with the last of them', async () => {
-    await using first = await start(1);
-    const client = new Client();
+    await using place = await Place.find();
+    const first = await place.start(1);
+    const client = new Client(place);
     const pid = await client.ask();
-    await using second = await start(1);
+    const second = await place.start(1);
     expect(await client.ask()).toBe(pid);
-    const other = await servedBy(second);
+    const other = await servedBy(second, place);
     // The Unix socket is found under its path, now and when the first process has ended.
-    const path = `${directory}.sock`;
-    await servedBy(second, path);
+    await servedBy(second, place.path);
     expect(first.process.exitCode).toBe(null);
     client.socket.end();
     expect(await first.line()).toBe('ended true');
     expect(await first.exited).toBe(0);
-    expect(await new Client(path).ask()).toBe(String(second.process.pid));
+    expect(await new Client(place.path).ask()).toBe(String(second.process.pid));
     other.socket.destroy();
   });
 
   test('that fails to start leaves everything as it was', async () => {
-    await using first = await start(1);
-    const hammer = new Hammer(1);
-    await using second = await start(1, 'fails');
+    await using place = await Place.find();
+    const first = await place.start(1);
+    const hammer = new Hammer(place, 1);
+    const second = await place.start(1, 'fails');
     expect(await second.exited).toBe(1);
     await hammer.stop();
     expect(hammer.failures).toEqual([]);
-    const client = new Client();
+    const client = new Client(place);
     expect(await client.ask()).toBe(String(first.process.pid));
     client.socket.destroy();
   });
 
   test('starts after a process that crashed, as the first one', async () => {
-    const first = await start(1);
+    await using place = await Place.find();
+    const first = await place.start(1);
     await first[Symbol.asyncDispose]();
     // A path outlives a crash, and it is not the library that may remove it.
-    rmSync(`${directory}.sock`);
-    await using second = await start(1);
-    const client = new Client();
+    rmSync(place.path);
+    const second = await place.start(1);
+    const client = new Client(place);
     expect(await client.ask()).toBe(String(second.process.pid));
+    client.socket.destroy();
+  });
+
+  test('that says anything but that it is ready is left alone, and no other user can say anything', async () => {
+    await using place = await Place.find();
+    const child = await place.start(1);
+    expect(statSync(place.directory).mode & 0o777).toBe(0o700);
+    expect(child.errors).toEqual([]);
+    const socket = connect(join(place.directory, 'hand-over.sock'));
+    socket.on('error', () => {});
+    socket.resume();
+    socket.write('quit');
+    await new Promise((resolve) => socket.on('close', resolve));
+    const client = new Client(place);
+    expect(await client.ask()).toBe(String(child.process.pid));
     client.socket.destroy();
   });
 });
 
 describe('the directory', () => {
-  test('is made for this user only', async () => {
-    await using child = await start(1);
-    expect(statSync(directory).mode & 0o777).toBe(0o700);
-    expect(child.errors).toEqual([]);
-  });
-
   test.each(['open to others', 'a file'])('is refused when it is %s', async (what) => {
-    if (what === 'a file') writeFileSync(directory, '');
+    await using place = await Place.find();
+    if (what === 'a file') writeFileSync(place.directory, '');
     else {
-      mkdirSync(directory);
-      chmodSync(directory, 0o755);
+      mkdirSync(place.directory);
+      chmodSync(place.directory, 0o755);
     }
-    await using child = await start(1, 'unsafe');
-    expect(await child.exited).toBe(1);
-    expect(child.errors.join('')).toContain('SUNSTAR_HAND_OVER_UNSAFE');
+    expect(await place.refusal()).toBe('SUNSTAR_HAND_OVER_UNSAFE');
   });
 
   test('in which somebody talks nonsense is refused', async () => {
-    mkdirSync(directory, { mode: 0o700 });
-    const server = createServer((socket) => socket.end(Buffer.alloc(256, 'x')));
-    await new Promise<void>((resolve) => server.listen(join(directory, 'hand-over.sock'), resolve));
-    await using child = await start(1, 'nonsense');
-    expect(await child.exited).toBe(1);
-    expect(child.errors.join('')).toContain('SUNSTAR_HAND_OVER_FAILED');
-    await new Promise((resolve) => server.close(resolve));
-  });
-
-  test('in which somebody says anything but that he is ready is left alone', async () => {
-    await using child = await start(1);
-    const socket = connect(join(directory, 'hand-over.sock'));
-    socket.on('error', () => {});
-    socket.resume();
-    socket.write('quit');
-    await new Promise((resolve) => socket.on('close', resolve));
-    const client = new Client();
-    expect(await client.ask()).toBe(String(child.process.pid));
-    client.socket.destroy();
+    await using place = await Place.find();
+    mkdirSync(place.directory, { mode: 0o700 });
+    // On another thread, because taking over blocks this one.
+    const nonsense = `
+      const { parentPort, workerData } = require('node:worker_threads');
+      require('node:net')
+        .createServer((socket) => socket.end(Buffer.alloc(256, 'x')))
+        .listen(workerData, () => parentPort.postMessage('listens'));`;
+    const worker = new Worker(nonsense, { eval: true, workerData: join(place.directory, 'hand-over.sock') });
+    await new Promise((resolve) => worker.once('message', resolve));
+    expect(await place.refusal()).toBe('SUNSTAR_HAND_OVER_FAILED');
+    await worker.terminate();
   });
 });

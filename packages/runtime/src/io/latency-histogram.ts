@@ -1,11 +1,4 @@
-/** Buckets for each doubling: a quantile is at most 1/8 too large. */
-const PER_OCTAVE = 8;
-/** From 1 µs to 2^25 µs, half a minute; what is longer counts as that. */
-const OCTAVES = 25;
-const BUCKETS = PER_OCTAVE * OCTAVES + 1;
-const OCTAVE_BITS = 3;
-const scratch = new Float64Array(1);
-const scratchBits = new Int32Array(scratch.buffer);
+import { BUCKETS, bucketOf, quantileMs } from '../metrics/latency-buckets.js';
 
 /**
  * Latencies in logarithmic buckets whose counts halve with time, so that the quantiles are those of the recent
@@ -29,7 +22,7 @@ export class LatencyHistogram {
 
   record(latencyMs: number, nowMs: number): void {
     this.#decay(nowMs);
-    this.#counts[bucketOf(latencyMs * 1000)]++;
+    this.#counts[bucketOf(latencyMs)]++;
     this.#total++;
   }
 
@@ -41,14 +34,7 @@ export class LatencyHistogram {
    */
   quantileMs(quantile: number, nowMs: number): number {
     this.#decay(nowMs);
-    if (this.#total === 0) return Number.NaN;
-    let left = Math.max(1, Math.ceil(this.#total * quantile));
-    let bucket = 0;
-    for (; bucket < BUCKETS - 1; bucket++) {
-      left -= this.#counts[bucket];
-      if (left <= 0) break;
-    }
-    return upperBoundUs(bucket) / 1000;
+    return quantileMs(this.#counts, this.#total, quantile);
   }
 
   #decay(nowMs: number): void {
@@ -72,19 +58,4 @@ export class LatencyHistogram {
     for (const count of this.#counts) total += count;
     check(total === this.#total, 'a histogram has as many latencies as it says');
   }
-}
-
-/** Exponent and first bits of the mantissa, as they stand in the number. */
-function bucketOf(latencyUs: number): number {
-  if (!(latencyUs >= 1)) return 0;
-  scratch[0] = latencyUs;
-  const high = scratchBits[1];
-  const octave = (high >>> 20) - 1023;
-  if (octave >= OCTAVES) return BUCKETS - 1;
-  return octave * PER_OCTAVE + ((high >>> (20 - OCTAVE_BITS)) & (PER_OCTAVE - 1));
-}
-
-function upperBoundUs(bucket: number): number {
-  const octave = Math.floor(bucket / PER_OCTAVE);
-  return 2 ** octave * (1 + ((bucket % PER_OCTAVE) + 1) / PER_OCTAVE);
 }

@@ -1,16 +1,8 @@
 import { SunstarError } from '../errors.js';
+import { BUCKETS, bucketOf, OCTAVES, PER_OCTAVE, quantileMs } from './latency-buckets.js';
 
-/** Buckets for each doubling: a quantile is at most an eighth too large. */
-const PER_OCTAVE = 8;
-const OCTAVE_BITS = 3;
-/** From 1 µs to 2^26 µs, 67 s; what is longer counts as that. */
-const OCTAVES = 26;
-const BUCKETS = PER_OCTAVE * OCTAVES + 1;
 /** Before a 32-bit count can overflow. */
 const FOLD_AFTER = 2 ** 31 - 1;
-
-const scratch = new Float64Array(1);
-const scratchHigh = new Int32Array(scratch.buffer);
 
 /** Latencies of one kind of operation. */
 export interface LatencyOptions {
@@ -64,14 +56,7 @@ export class LatencyRecorder {
    */
   quantileMs(quantile: number): number {
     const { count } = this;
-    if (count === 0) return Number.NaN;
-    let left = Math.max(1, Math.ceil(count * quantile));
-    let bucket = 0;
-    for (; bucket < BUCKETS - 1; bucket++) {
-      left -= this.#totals[bucket];
-      if (left <= 0) break;
-    }
-    return upperBoundMs(bucket);
+    return quantileMs(this.#totals, count, quantile);
   }
 
   /**
@@ -108,20 +93,4 @@ export class LatencyRecorder {
       `A latency recorder has ${recent} recent latencies, not ${this.#recentCount}, of ${this.#sumMs} ms in all.`,
     );
   }
-}
-
-/** From the exponent and the first bits of the mantissa, as they stand in the number. */
-function bucketOf(latencyMs: number): number {
-  const latencyUs = latencyMs * 1000;
-  if (!(latencyUs >= 1)) return 0;
-  scratch[0] = latencyUs;
-  const high = scratchHigh[1];
-  const octave = (high >>> 20) - 1023;
-  if (octave >= OCTAVES) return BUCKETS - 1;
-  return octave * PER_OCTAVE + ((high >>> (20 - OCTAVE_BITS)) & (PER_OCTAVE - 1));
-}
-
-function upperBoundMs(bucket: number): number {
-  const octave = Math.floor(bucket / PER_OCTAVE);
-  return (2 ** octave * (1 + ((bucket % PER_OCTAVE) + 1) / PER_OCTAVE)) / 1000;
 }

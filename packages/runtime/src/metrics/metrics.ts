@@ -57,6 +57,11 @@ export class Metrics {
     });
   }
 
+  /** Whether no metric can be added any more. */
+  get isFull(): boolean {
+    return this.#count >= MAX_METRICS;
+  }
+
   /**
    * A number that only grows, since the start of the shard.
    *

@@ -2,7 +2,9 @@ import type { IoQueueStats, IoScheduler } from '../io/index.js';
 import type { ShardMemory } from '../memory/index.js';
 import type { Reactor } from '../reactor/index.js';
 import type { GroupSnapshot, ShardGroups } from '../scheduling/index.js';
+import { threadGroups } from '../scheduling/thread-scheduler.js';
 import type { Mesh } from '../smp/index.js';
+import { type GroupWaits, threadWaits } from '../sync/wait-stats.js';
 import type { Labels, MetricSample, ReadMetric } from './metric.js';
 import type { Metrics } from './metrics.js';
 
@@ -28,6 +30,7 @@ export function registerShardMetrics(metrics: Metrics, shard: MeasuredShard): vo
   meshMetrics(metrics, shard.mesh);
   ioMetrics(metrics, shard.io);
   groupMetrics(metrics, shard.groups);
+  syncMetrics(metrics);
 }
 
 function reactorMetrics(metrics: Metrics, reactor: Reactor): void {
@@ -221,6 +224,48 @@ function ioMetrics(metrics: Metrics, io: IoScheduler): void {
     ],
     ['counter', 'sunstar_io_throttled_total', 'Holds by a bandwidth cap.', groups((g) => g.throttled)],
     ['counter', 'sunstar_io_refused_total', 'Disk requests refused: queue full.', groups((g) => g.refused)],
+  ]);
+}
+
+function syncMetrics(metrics: Metrics): void {
+  const waits =
+    (pick: (waits: GroupWaits) => number, reason?: string): (() => MetricSample[]) =>
+    () =>
+      threadWaits().flatMap(({ kind, name, groups }) =>
+        groups.map((one): MetricSample => {
+          const group = (threadGroups.byId(one.groupId) ?? threadGroups.default).name;
+          return {
+            value: pick(one),
+            labels: { kind, name, group, ...(reason === undefined ? {} : { reason }) },
+          };
+        }),
+      );
+  const failures = [
+    waits(({ timedOut }) => timedOut, 'timeout'),
+    waits(({ aborted }) => aborted, 'aborted'),
+    waits(({ refused }) => refused, 'refused'),
+    waits(({ rejected }) => rejected, 'rejected'),
+  ];
+  register(metrics, [
+    [
+      'gauge',
+      'sunstar_sync_waiting',
+      'Waits for locks, queues and so on that go on.',
+      waits((w) => w.waiting),
+    ],
+    ['counter', 'sunstar_sync_waits_total', 'Waits for locks, queues and so on.', waits((w) => w.begun)],
+    [
+      'counter',
+      'sunstar_sync_wait_seconds_total',
+      'Time of waits that have ended, to the turn.',
+      waits((w) => w.waitedMs / 1000),
+    ],
+    [
+      'counter',
+      'sunstar_sync_failed_waits_total',
+      'Waits that ended with an error, by reason.',
+      () => failures.flatMap((read) => read().filter(({ value }) => value > 0)),
+    ],
   ]);
 }
 

@@ -25,6 +25,8 @@ export interface ObserveOptions {
   readonly stalls?: StallOptions | false;
   /** Operations on files that take longer are logged, in milliseconds; Infinity for none. @default 1000 */
   readonly slowOperationMs?: number;
+  /** The same for sends and connects, which a slow peer makes slow, too. @default 10000 */
+  readonly slowSocketOperationMs?: number;
   /** Serves the metrics of all shards to Prometheus. @default not served */
   readonly metrics?: MetricsEndpoint;
   /** Whether `npx sunstar top` of the same user may attach. @default true */
@@ -38,6 +40,7 @@ export interface ResolvedObserveOptions {
   readonly stallReportsPerMinute: number;
   readonly onStall: ((report: StallReport) => void) | undefined;
   readonly slowOperationMs: number;
+  readonly slowSocketOperationMs: number;
   readonly metrics: Required<MetricsEndpoint> | undefined;
   readonly inspect: boolean;
 }
@@ -45,7 +48,7 @@ export interface ResolvedObserveOptions {
 /** The part that a shard's thread needs. */
 export type ShardObserveOptions = Pick<
   ResolvedObserveOptions,
-  'stallThresholdMs' | 'stallReportsPerMinute' | 'slowOperationMs'
+  'stallThresholdMs' | 'stallReportsPerMinute' | 'slowOperationMs' | 'slowSocketOperationMs'
 >;
 
 function inRange(name: string, value: number, min: number, max: number): number {
@@ -55,7 +58,13 @@ function inRange(name: string, value: number, min: number, max: number): number 
 
 /** Checks options and fills in what is missing. */
 export function resolveObserveOptions(options: ObserveOptions): ResolvedObserveOptions {
-  const { stalls = {}, slowOperationMs = 1000, metrics, inspect = true } = options;
+  const {
+    stalls = {},
+    slowOperationMs = 1000,
+    slowSocketOperationMs = 10_000,
+    metrics,
+    inspect = true,
+  } = options;
   const { thresholdMs = 25, reportsPerMinute = 5, onStall } = stalls === false ? {} : stalls;
   if (metrics !== undefined && !Number.isInteger(inRange('metrics.port', metrics.port, 0, 65_535))) {
     throw new SunstarError('SUNSTAR_INVALID_OPTION', `\`metrics.port\` is ${metrics.port}; give a port.`);
@@ -65,6 +74,7 @@ export function resolveObserveOptions(options: ObserveOptions): ResolvedObserveO
     stallReportsPerMinute: Math.floor(inRange('stalls.reportsPerMinute', reportsPerMinute, 0, 10_000)),
     onStall,
     slowOperationMs: inRange('slowOperationMs', slowOperationMs, 0, Infinity),
+    slowSocketOperationMs: inRange('slowSocketOperationMs', slowSocketOperationMs, 0, Infinity),
     metrics: metrics === undefined ? undefined : { host: '127.0.0.1', ...metrics },
     inspect,
   };
@@ -72,6 +82,6 @@ export function resolveObserveOptions(options: ObserveOptions): ResolvedObserveO
 
 /** The part that crosses over to a shard's thread. */
 export function forShard(options: ResolvedObserveOptions): ShardObserveOptions {
-  const { stallThresholdMs, stallReportsPerMinute, slowOperationMs } = options;
-  return { stallThresholdMs, stallReportsPerMinute, slowOperationMs };
+  const { stallThresholdMs, stallReportsPerMinute, slowOperationMs, slowSocketOperationMs } = options;
+  return { stallThresholdMs, stallReportsPerMinute, slowOperationMs, slowSocketOperationMs };
 }

@@ -4,6 +4,7 @@ import { inThisGroup } from '../scheduling/index.js';
 import type { MessageLimits } from '../smp/codec/limits.js';
 import type { Lender } from '../smp/codec/transfer.js';
 import { fromWire } from '../worker-protocol.js';
+import { type OffloadEnd, type OffloadStats, OffloadStatsTable } from './offload-stats.js';
 import type { OffloadAnswer, OffloadCommand, OffloadOutcome, OffloadReport } from './protocol.js';
 import { cannotFollow, isFar, MessageLoans, readValues, writeValues } from './wire.js';
 
@@ -24,6 +25,7 @@ interface Call {
   readonly block: number;
   /** The stack of the caller. */
   readonly callers: string;
+  readonly stats: OffloadStats;
   isGivenUp: boolean;
   resolve(value: unknown): void;
   reject(error: unknown): void;
@@ -36,6 +38,10 @@ export interface OffloadClientParts {
   readonly shardId: number;
   readonly memory: ShardMemory;
   readonly limits: MessageLimits;
+  /** What is counted. @default for nobody */
+  readonly stats?: OffloadStatsTable;
+  /** The scheduling group that calls. */
+  groupName?(): string;
   /** The limit for a call that names none. */
   defaultLimit(): string;
   post(command: OffloadCommand): void;
@@ -53,10 +59,12 @@ export class OffloadClient {
   readonly #kept = new Map<number, Set<MessageLoans>>();
   /** Memory of the pool's threads. */
   readonly #arenas = new Map<number, Arena>();
+  readonly #stats: OffloadStatsTable;
   #lastCall = 0;
 
   constructor(parts: OffloadClientParts) {
     this.#parts = parts;
+    this.#stats = parts.stats ?? new OffloadStatsTable();
   }
 
   /** Calls whose arguments may still be read. */
@@ -97,21 +105,36 @@ export class OffloadClient {
       const loans = new MessageLoans();
       const { image, block } = writeValues(memory, limits, args, 'arguments', loans);
       const callId = ++this.#lastCall;
-      const giveUp = (error: SunstarError): void => {
+      const stats = this.#stats.of(this.#parts.groupName?.() ?? 'default', limit);
+      stats.outstanding++;
+      const giveUp = (error: SunstarError, end: OffloadEnd): void => {
         call.isGivenUp = true;
         call.release();
+        stats.count(end);
         reject(error);
         this.#parts.post({ type: 'offloadAbort', callId });
       };
-      const onAbort = (): void => giveUp(aborted(what, signal?.reason));
+      const onAbort = (): void => giveUp(aborted(what, signal?.reason), 'aborted');
       signal?.addEventListener('abort', onAbort, { once: true });
       const timer =
-        timeoutMs === undefined ? undefined : setTimeout(() => giveUp(timedOut(what, timeoutMs)), timeoutMs);
+        timeoutMs === undefined
+          ? undefined
+          : setTimeout(() => giveUp(timedOut(what, timeoutMs), 'timedOut'), timeoutMs);
       const release = (): void => {
         signal?.removeEventListener('abort', onAbort);
         clearTimeout(timer);
       };
-      const call = { what, loans, block, callers: callers(), isGivenUp: false, resolve, reject, release };
+      const call = {
+        what,
+        loans,
+        block,
+        callers: callers(),
+        stats,
+        isGivenUp: false,
+        resolve,
+        reject,
+        release,
+      };
       this.#calls.set(callId, call);
       const request = { callId, module, name, limit, image, count: args.length };
       this.#parts.post({ type: 'offload', request });
@@ -122,7 +145,7 @@ export class OffloadClient {
   receive(report: OffloadReport): void {
     switch (report.type) {
       case 'offloaded':
-        this.#ended(report.callId, report.outcome);
+        this.#ended(report);
         break;
       case 'offloadReturned': {
         const kept = this.#kept.get(report.threadId);
@@ -139,12 +162,14 @@ export class OffloadClient {
     }
   }
 
-  #ended(callId: number, outcome: OffloadOutcome): void {
+  #ended({ callId, outcome, waitedMs, ranMs }: OffloadReport & { readonly type: 'offloaded' }): void {
     const call = this.#calls.get(callId);
     if (call === undefined) return;
     this.#calls.delete(callId);
     call.release();
-    const { loans, block } = call;
+    const { loans, block, stats } = call;
+    if (outcome.type !== 'failed' || !Number.isNaN(ranMs)) stats.wait.record(waitedMs);
+    if (!Number.isNaN(ranMs)) stats.run.record(ranMs);
     if (block >= 0) this.#parts.memory.free(block);
     if (outcome.type === 'answer' && outcome.kept.length > 0) this.#keep(outcome, loans);
     else loans.takeAllBack();
@@ -152,6 +177,7 @@ export class OffloadClient {
       if (outcome.type === 'answer' && outcome.place >= 0) Atomics.store(outcome.held, outcome.place, 0);
       return;
     }
+    stats.count(endOf(outcome));
     if (outcome.type === 'answer') this.#answered(call, outcome);
     else if (outcome.type === 'failed') {
       const cause = outcome.cause === undefined ? undefined : fromWire(outcome.cause);
@@ -227,6 +253,11 @@ export class OffloadClient {
     }
     call.reject(thrown);
   }
+}
+
+function endOf(outcome: OffloadOutcome): OffloadEnd {
+  if (outcome.type === 'answer') return outcome.failed ? 'threw' : 'returned';
+  return outcome.type === 'failed' && outcome.code === 'SUNSTAR_OFFLOAD_OVERLOADED' ? 'refused' : 'failed';
 }
 
 function callers(): string {

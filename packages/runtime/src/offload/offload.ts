@@ -1,9 +1,10 @@
 import { pathToFileURL } from 'node:url';
 import { placeShards } from '../placement/index.js';
-import { currentGroupId } from '../scheduling/index.js';
+import { currentGroup } from '../scheduling/index.js';
 import { currentShard, findCurrentShard, type Shard } from '../shard.js';
 import { DEFAULT_MESSAGE_LIMITS } from '../smp/codec/limits.js';
 import { OffloadClient, type OffloadOptions } from './client.js';
+import { registerOffloadMetrics } from './offload-metrics.js';
 import { DEFAULT_LIMIT, fullOffloadOptions } from './options.js';
 import { OffloadPool } from './pool.js';
 import type { OffloadCommand } from './protocol.js';
@@ -22,10 +23,11 @@ export function connectOffload(
     shardId: shard.id,
     memory: shard.memory,
     limits: { ...DEFAULT_MESSAGE_LIMITS, maxMessageBytes },
+    stats: registerOffloadMetrics(shard.metrics),
+    groupName: () => currentGroup().name,
     defaultLimit: () => {
       // The limit that is named like the scheduling group of the code that runs, if there is one.
-      const id = currentGroupId();
-      const name = shard.groups.all.find((group) => group.id === id)?.name ?? DEFAULT_LIMIT;
+      const { name } = currentGroup();
       return names.has(name) ? name : DEFAULT_LIMIT;
     },
     post,
@@ -41,6 +43,8 @@ function attachedClient(shard: Shard): OffloadClient {
     shardId: shard.id,
     memory: shard.memory,
     limits: DEFAULT_MESSAGE_LIMITS,
+    stats: registerOffloadMetrics(shard.metrics),
+    groupName: () => currentGroup().name,
     defaultLimit: () => DEFAULT_LIMIT,
     post: (command) => {
       if (command.type === 'offload') pool.submit(self, command.request);

@@ -27,6 +27,9 @@ interface Entry {
   readonly request: OffloadRequest;
   readonly limit: string;
   readonly controller: AbortController;
+  readonly arrivedMs: number;
+  /** NaN while it waits. */
+  startedMs: number;
   place: number;
   ticket: number;
 }
@@ -82,13 +85,23 @@ export class OffloadPool {
   /** Takes a call of a shard; its end is reported to the client. */
   submit(client: PoolClient, request: OffloadRequest): void {
     const { limit, callId } = request;
-    const entry: Entry = { client, request, limit, controller: new AbortController(), place: -1, ticket: 0 };
+    const entry: Entry = {
+      client,
+      request,
+      limit,
+      controller: new AbortController(),
+      arrivedMs: performance.now(),
+      startedMs: Number.NaN,
+      place: -1,
+      ticket: 0,
+    };
     try {
       if (this.#closed !== undefined) throw stopped();
       this.#scheduler.add(entry);
     } catch (error) {
       const { code, message } = error as SunstarError;
-      client.report({ type: 'offloaded', callId, outcome: { type: 'failed', code, message } });
+      const outcome = { type: 'failed', code, message } as const;
+      client.report({ type: 'offloaded', callId, outcome, waitedMs: 0, ranMs: Number.NaN });
       return;
     }
     const entries = this.#entries.get(client) ?? new Map<number, Entry>();
@@ -145,6 +158,7 @@ export class OffloadPool {
     const place = this.#freePlaces.pop() as number;
     this.#lastTicket = (this.#lastTicket % TICKETS) + 1;
     const ticket = this.#lastTicket;
+    entry.startedMs = performance.now();
     entry.place = place;
     entry.ticket = ticket;
     Atomics.store(this.#claims, place, ticket);
@@ -185,11 +199,13 @@ export class OffloadPool {
   }
 
   #finish(entry: Entry, outcome: OffloadOutcome): void {
-    const { client, request } = entry;
+    const { client, request, arrivedMs, startedMs } = entry;
     const entries = this.#entries.get(client);
     entries?.delete(request.callId);
     if (entries?.size === 0 && this.#dropped.has(client)) this.#entries.delete(client);
-    client.report({ type: 'offloaded', callId: request.callId, outcome });
+    const nowMs = performance.now();
+    const waitedMs = (Number.isNaN(startedMs) ? nowMs : startedMs) - arrivedMs;
+    client.report({ type: 'offloaded', callId: request.callId, outcome, waitedMs, ranMs: nowMs - startedMs });
   }
 
   /** Remembers each thread until it has ended, which piscina does not. */

@@ -53,7 +53,14 @@ export type OffloadOutcome =
 
 /** From the pool to a shard. */
 export type OffloadReport =
-  | { readonly type: 'offloaded'; readonly callId: number; readonly outcome: OffloadOutcome }
+  | {
+      readonly type: 'offloaded';
+      readonly callId: number;
+      readonly outcome: OffloadOutcome;
+      /** How long it waited in the pool, and how long a thread had it; NaN when none did. */
+      readonly waitedMs: number;
+      readonly ranMs: number;
+    }
   /** A function let go of arguments that it had kept. */
   | { readonly type: 'offloadReturned'; readonly threadId: number; readonly tokens: readonly number[] }
   /** A thread of the pool has ended: what it kept is free. */

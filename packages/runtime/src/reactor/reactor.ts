@@ -564,14 +564,14 @@ export class Reactor implements Disposable {
       list.shift();
       this.#control[CONTROL.AT_ONCE]--;
       if (!operations.has(id) || operations.tagOf(id) !== TAG.AT_ONCE) continue;
+      // It was over at the end of the tick that queued it, however long this thread has slept since.
+      if (this.#observer !== undefined) this.#observer.completed(id, this.#atOnceMs);
       if (threadScheduler.grouped) {
         operations.setTag(id, 0);
         threadScheduler.postCompletion(operations.groupOf(id), id, result, 0);
         continue;
       }
       const completion = operations.get(id);
-      // It was over at the end of the tick that queued it, however long this thread has slept since.
-      if (this.#observer !== undefined) this.#observer.completed(id, this.#atOnceMs);
       operations.remove(id);
       this.#keepAlive--;
       completion.complete(result, 0);
@@ -603,6 +603,9 @@ export class Reactor implements Disposable {
         continue;
       }
       const completion = this.#operations.get(id);
+      if (this.#observer !== undefined && (flags & IORING_CQE_F.MORE) === 0) {
+        this.#observer.completed(id, this.#clock[0]);
+      }
       if (completion === this.#libuvPolled) {
         this.#operations.remove(id);
         completion.complete(result, flags);

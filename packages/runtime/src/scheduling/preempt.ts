@@ -31,6 +31,11 @@ export function mustPreempt(): boolean {
   return words[at] !== 0 ? isWatched || isTimeOver() : isTimeOver();
 }
 
+/** When the running turn began, in milliseconds; costs a memory load. On a thread without a reactor, the time now. */
+export function turnMs(): number {
+  return isWatched ? turn[0] : performance.now();
+}
+
 /** A turn begins, on a thread without a reactor. */
 export function beginSlice(): void {
   if (!isWatched) turn[0] = performance.now();

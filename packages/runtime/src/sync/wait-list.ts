@@ -1,8 +1,10 @@
 import { currentGroupId } from '../scheduling/current-group.js';
+import { turnMs } from '../scheduling/preempt.js';
 import { threadScheduler } from '../scheduling/thread-scheduler.js';
 import { aborted, checkInteger, invariant, timedOut, tooManyWaiters } from './errors.js';
 import { threadTimers } from './node-timers.js';
 import { Timer, type Timers } from './timer.js';
+import { type GroupWaits, type WaitEnd, type WaitStats, waitStatsOf } from './wait-stats.js';
 
 /** How long a single wait may take. */
 export interface WaitOptions {
@@ -14,7 +16,7 @@ export interface WaitOptions {
 
 /** Options of everything that can be waited for. */
 export interface SyncOptions {
-  /** What errors call it. */
+  /** What errors and metrics call it. */
   readonly name?: string;
   /** Waits at the same time; a further one ends with `SUNSTAR_TOO_MANY_WAITERS`. @default 65536 */
   readonly maxWaiters?: number;
@@ -45,9 +47,12 @@ export class Waiter<T, I> extends Timer {
   readonly list: WaitList<T, I>;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
+  readonly stats: GroupWaits;
+  readonly #beganMs: number = turnMs();
 
-  constructor(list: WaitList<T, I>, item: I, options: WaitOptions | undefined) {
+  constructor(list: WaitList<T, I>, item: I, options: WaitOptions | undefined, stats: GroupWaits) {
     super();
+    this.stats = stats;
     this.list = list;
     this.item = item;
     this.timeoutMs = options?.timeoutMs ?? Number.POSITIVE_INFINITY;
@@ -57,6 +62,11 @@ export class Waiter<T, I> extends Timer {
       this.#resolve = resolve;
       this.#reject = reject;
     });
+  }
+
+  /** It left the list. */
+  left(end: WaitEnd): void {
+    this.stats.ended(turnMs() - this.#beganMs, end);
   }
 
   /** Ends the wait, in a turn of the group that waits. */
@@ -78,12 +88,12 @@ export class Waiter<T, I> extends Timer {
   }
 
   override onExpired(): void {
-    this.list.abandon(this, timedOut(this.list.what, this.timeoutMs));
+    this.list.abandon(this, timedOut(this.list.what, this.timeoutMs), 'timeout');
   }
 
   /** The signal's event. */
   handleEvent(): void {
-    this.list.abandon(this, aborted(this.list.what, this.signal?.reason));
+    this.list.abandon(this, aborted(this.list.what, this.signal?.reason), 'aborted');
   }
 
   #settleLater(outcome: unknown, hasFailed: boolean): void {
@@ -101,6 +111,7 @@ export class WaitList<T = void, I = undefined> {
   readonly maxWaiters: number;
   readonly #timers: Timers;
   readonly #onAbandoned: (() => void) | undefined;
+  readonly #stats: WaitStats;
   #first: Waiter<T, I> | null = null;
   #last: Waiter<T, I> | null = null;
   #size = 0;
@@ -111,6 +122,7 @@ export class WaitList<T = void, I = undefined> {
     this.maxWaiters = checkInteger('maxWaiters', options?.maxWaiters ?? DEFAULT_MAX_WAITERS, 0, 2 ** 31 - 1);
     this.#timers = options?.timers ?? threadTimers;
     this.#onAbandoned = onAbandoned;
+    this.#stats = waitStatsOf(kind, options?.name);
   }
 
   get size(): number {
@@ -125,8 +137,12 @@ export class WaitList<T = void, I = undefined> {
   wait(item: I, options?: WaitOptions): Promise<T> {
     const signal = options?.signal;
     if (signal?.aborted === true) return Promise.reject(aborted(this.what, signal.reason));
-    if (this.#size >= this.maxWaiters) return Promise.reject(tooManyWaiters(this.what, this.maxWaiters));
-    const waiter = new Waiter<T, I>(this, item, options);
+    const stats = this.#stats.ofCurrentGroup;
+    if (this.#size >= this.maxWaiters) {
+      stats.refused++;
+      return Promise.reject(tooManyWaiters(this.what, this.maxWaiters));
+    }
+    const waiter = new Waiter<T, I>(this, item, options, stats);
     if (waiter.timeoutMs !== Number.POSITIVE_INFINITY) {
       try {
         this.#timers.arm(waiter, waiter.timeoutMs);
@@ -141,13 +157,15 @@ export class WaitList<T = void, I = undefined> {
     else this.#last.after = waiter;
     this.#last = waiter;
     this.#size++;
+    stats.begun++;
+    stats.waiting++;
     return waiter.promise;
   }
 
   /** Ends the first wait, and says what it was for. The list must not be empty. */
   resolveFirst(value: T): I {
     const waiter = this.#first as Waiter<T, I>;
-    this.#remove(waiter);
+    this.#remove(waiter, 'over');
     waiter.resolve(value);
     return waiter.item;
   }
@@ -161,14 +179,14 @@ export class WaitList<T = void, I = undefined> {
   }
 
   /** Ends one wait with an error, without telling the owner. */
-  reject(waiter: Waiter<T, I>, error: unknown): void {
-    this.#remove(waiter);
+  reject(waiter: Waiter<T, I>, error: unknown, end: WaitEnd = 'rejected'): void {
+    this.#remove(waiter, end);
     waiter.reject(error);
   }
 
   /** The timer's and the signal's way to end a wait. */
-  abandon(waiter: Waiter<T, I>, error: unknown): void {
-    this.reject(waiter, error);
+  abandon(waiter: Waiter<T, I>, error: unknown, end: WaitEnd): void {
+    this.reject(waiter, error, end);
     this.#onAbandoned?.();
   }
 
@@ -187,7 +205,7 @@ export class WaitList<T = void, I = undefined> {
     invariant(size === this.#size && size <= this.maxWaiters, `${this.#size} waiters counted, ${size} found`);
   }
 
-  #remove(waiter: Waiter<T, I>): void {
+  #remove(waiter: Waiter<T, I>, end: WaitEnd): void {
     const { before, after } = waiter;
     if (before === null) this.#first = after;
     else before.after = after;
@@ -196,6 +214,7 @@ export class WaitList<T = void, I = undefined> {
     waiter.before = waiter.after = null;
     this.#size--;
     this.#timers.cancel(waiter);
+    waiter.left(end);
     waiter.signal?.removeEventListener('abort', waiter);
   }
 }

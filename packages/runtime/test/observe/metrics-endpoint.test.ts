@@ -62,7 +62,9 @@ describe('/metrics', () => {
         expect(body).toMatch(new RegExp(`^${name}\\{shard="${shard}"\\} [\\d.e+-]+$`, 'm'));
       }
       expect(body).toContain(`sunstar_group_shares{group="default",shard="${shard}"} `);
-      expect(body).toContain(`sunstar_reactor_operation_seconds_count{operation="read",shard="${shard}"} 0`);
+      expect(body).toContain(
+        `sunstar_reactor_operation_seconds_count{operation="read",group="default",shard="${shard}"} 0`,
+      );
     }
     expect(body).toMatch(/^process_resident_memory_bytes \d+$/m);
     const report = await runtime?.report();

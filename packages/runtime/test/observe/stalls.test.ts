@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -121,5 +122,33 @@ describe('a stalled shard', () => {
       text = await runtime.metrics();
     }
     expect(reports).toEqual([]);
+  });
+});
+
+describe('a thread that is attached', () => {
+  const program = fileURLToPath(new URL('../fixtures/attached-and-stalled.mjs', import.meta.url));
+  const run = (options: object): { readonly log: string[]; readonly stalls: number } => {
+    const { stdout, stderr } = spawnSync(process.execPath, [program, JSON.stringify(options)], {
+      encoding: 'utf8',
+    });
+    const families = JSON.parse(stdout) as {
+      name: string;
+      values: { metricName?: string; value: number }[];
+    }[];
+    const counts = families.find(({ name }) => name === 'sunstar_stall_seconds')?.values ?? [];
+    const stalls = counts.find(({ metricName }) => metricName?.endsWith('_count') === true)?.value ?? 0;
+    return { log: stderr.split('\n').filter(Boolean), stalls };
+  };
+
+  it('reports its stalls when they are over, with the culprit, unless that is switched off', () => {
+    const { log, stalls } = run({});
+    const report = log
+      .map((line) => JSON.parse(line) as { group: string; elapsedMs: number; stack: string[] })
+      .find(({ stack }) => stack?.[0]?.includes('holdUp'));
+    expect(report).toMatchObject({ group: 'default' });
+    const line = Number(/:(\d+):\d+\)$/.exec(report?.stack[0] ?? '')?.[1]);
+    expect(readFileSync(program, 'utf8').split('\n')[line - 1]).toContain('the stalled line');
+    expect(stalls).toBeGreaterThan(0);
+    expect(run({ stalls: false })).toEqual({ log: [], stalls: 0 });
   });
 });
