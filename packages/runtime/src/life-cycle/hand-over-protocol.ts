@@ -74,10 +74,10 @@ export function encodeSocket({ host, port }: { readonly host: string; readonly p
 /** How many sockets follow. @throws SunstarError SUNSTAR_HAND_OVER_FAILED */
 export function decodeHeader(bytes: Buffer): number {
   const { version, sockets } = parse(bytes);
-  if (version !== VERSION) throw malformed(`It speaks version ${String(version)}, not ${VERSION}.`);
+  if (version !== VERSION) throw malformed(`It speaks version ${asText(version)}, not ${VERSION}.`);
   if (Number.isInteger(sockets) && (sockets as number) >= 0 && (sockets as number) <= MAX_SOCKETS)
     return sockets as number;
-  throw malformed(`It has ${String(sockets)} sockets.`);
+  throw malformed(`It has ${asText(sockets)} sockets.`);
 }
 
 /** @throws SunstarError SUNSTAR_HAND_OVER_FAILED */
@@ -97,6 +97,11 @@ function parse(bytes: Buffer): Record<string, unknown> {
     // Told below.
   }
   throw malformed('It sent no record.');
+}
+
+/** String() would call what the record says is its toString. */
+function asText(value: unknown): string {
+  return value === undefined ? 'no' : JSON.stringify(value);
 }
 
 function malformed(what: string): SunstarError {

@@ -39,6 +39,8 @@ describe('records', () => {
       fc.record({ host: fc.anything(), port: fc.anything() }).map((value) => JSON.stringify(value)),
       fc.constant(`{"version":1,"sockets":${MAX_SOCKETS + 1}}`),
       fc.constant(`{"host":"${'1'.repeat(129)}","port":1}`),
+      fc.constant('{"version":{"toString":0,"valueOf":0}}'),
+      fc.constant('{"version":1,"sockets":{"toString":0,"valueOf":0}}'),
     );
     fc.assert(
       fc.property(texts, (text) => {
