@@ -253,7 +253,7 @@ export const EIO: number = -ERRNO.EIO;
 
 /** Lets every promise that is settled run its reactions. */
 export async function settle(): Promise<void> {
-  for (let i = 0; i < 12; i++) await Promise.resolve();
+  for (let i = 0; i < 100; i++) await Promise.resolve();
 }
 
 /** A small deterministic generator of numbers from 0 to 1. */
