@@ -45,7 +45,7 @@ export class Listener implements AsyncDisposable {
   /**
    * Use `listen`.
    *
-   * @param open - Makes the source, which calls {@link accept} with what it brings.
+   * @param open - Makes the source, which calls `accept()` with what it brings.
    */
   constructor(
     network: Network,
