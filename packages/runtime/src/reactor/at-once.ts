@@ -39,7 +39,7 @@ export class AtOnceList {
   }
 
   #makeRoom(): void {
-    if (this.#head > 0) {
+    if (this.#head > this.#ids.length / 2) {
       this.#ids.copyWithin(0, this.#head, this.#tail);
       this.#results.copyWithin(0, this.#head, this.#tail);
       this.#tail -= this.#head;

@@ -1,26 +1,21 @@
 import { CONTROL, native, type Ring, TAG } from '@sunstar/native';
 import { SunstarError } from '../errors.js';
-import {
-  currentGroupId,
-  DEFAULT_GROUP_ID,
-  keepCurrentGroupIn,
-  swapGroup,
-} from '../scheduling/current-group.js';
-import { DEFAULT_TASK_QUOTA_US, watchTurns } from '../scheduling/preempt.js';
-import type { SchedulerHost } from '../scheduling/scheduler.js';
+import { RingBuffer } from '../ring-buffer.js';
+import { currentGroupId, DEFAULT_GROUP_ID, swapGroup } from '../scheduling/current-group.js';
+import { DEFAULT_TASK_QUOTA_US } from '../scheduling/preempt.js';
 import { threadScheduler } from '../scheduling/thread-scheduler.js';
-import { AtOnceList } from './at-once.js';
 import type { Backend } from './backend.js';
 import { monotonicMs } from './clock.js';
 import type { Completion } from './completion.js';
-import { IORING_CQE_F, IORING_OP, IOSQE } from './constants.js';
+import { CompletionQueue, IGNORE_RESULT } from './completion-queue.js';
+import { IORING_OP, IOSQE } from './constants.js';
 import { Descriptors } from './descriptors.js';
-import { OperationTable } from './operation-table.js';
+import { InFlight } from './in-flight.js';
 import type { OperationObserver, ReactorOptions, ReactorStats } from './options.js';
 import { PromisePool } from './promise-pool.js';
 import { ringRefused } from './requirements.js';
+import { hostScheduler } from './scheduler-host.js';
 import { SubmissionQueue } from './submission-queue.js';
-import { TaskList } from './task-list.js';
 
 /** Something that is asked for work in every tick. */
 export interface Poller {
@@ -36,20 +31,9 @@ const POLLIN = 1;
 const IORING_FEAT_CQE_SKIP = 1 << 11;
 const IORING_SETUP_DEFER_TASKRUN = 1 << 13;
 const TWO_32 = 4294967296;
-/** How many completions are taken before their places are given back to the kernel. */
-const PUBLISH_EVERY = 64;
-/** Completions that wait for their groups' turns; more are left in the kernel's queue. */
-const MAX_WAITING = 262_144;
-const MIN_TASK_QUOTA_US = 50;
-const MAX_TASK_QUOTA_US = 100_000;
 
 /** The kernel's numbers for groups of provided buffers have 16 bits. */
 const MAX_BUFFER_GROUPS = 65_536;
-
-/** Completions that end nothing which native code waits for at the end of the thread. */
-const UNCOUNTED = TAG.WAKE | TAG.AT_ONCE;
-
-const IGNORE_RESULT: Completion = { complete() {} };
 
 /**
  * The event loop of one shard. It writes submission entries into the ring and reads its
@@ -70,37 +54,26 @@ export class Reactor implements Disposable {
   /** The ring's own descriptor: where other shards post their wake-ups. */
   readonly ringFd: number;
 
-  readonly #queues: Int32Array;
   readonly #control: Int32Array;
   readonly #clock: Float64Array;
   readonly #idle: Float64Array;
   readonly #descriptorBits: Uint8Array;
-  readonly #cqMask: number;
-  readonly #cqHeadAt: number;
-  readonly #cqTailAt: number;
-  readonly #cqesAt: number;
   readonly #submissions: SubmissionQueue;
-  readonly #operations = new OperationTable();
+  readonly #completions: CompletionQueue;
+  readonly #inFlight: InFlight;
   readonly #promises: PromisePool = new PromisePool();
-  readonly #atOnce = new AtOnceList();
   readonly #mayBeSilent: boolean;
-  #atOnceMs = 0;
   readonly #libuvFd: number;
   readonly #libuvPolled: Completion;
   readonly #pollers: Poller[] = [];
-  readonly #deferred = new TaskList();
+  readonly #deferred = new RingBuffer<Completion>();
   /** The milliseconds of the last turn, and those spent outside of the loop, by native code. */
   readonly #times: Float64Array;
-  #observer: OperationObserver | undefined;
   #outsideMs = 0;
   /** Whether the last turn was that of the pollers. */
   #polled = false;
   #submitted = 0;
-  #wakeUps = 0;
   #bufferGroups = 0;
-  #keepAlive = 0;
-  #referenced = false;
-  #ticking = false;
 
   constructor(options: ReactorOptions = {}) {
     this.backend = options.backend ?? 'io_uring';
@@ -112,32 +85,37 @@ export class Reactor implements Disposable {
     if (typeof description === 'number') throw ringRefused(description);
     this.ring = description.ring;
     this.ringFd = description.fd;
-    this.#queues = new Int32Array(description.queues);
-    this.#submissions = new SubmissionQueue(description, this.#queues);
-    this.#control = new Int32Array(description.control);
-    this.#clock = new Float64Array(description.control, CONTROL.NOW_MS * 4, 1);
-    this.#idle = new Float64Array(description.control, CONTROL.IDLE_MS * 4, 1);
-    this.#descriptorBits = new Uint8Array(description.descriptors);
-    this.descriptors = new Descriptors(this.#descriptorBits);
-    this.zeroCopy = new Descriptors(new Uint8Array(description.zeroCopy));
-    this.#cqMask = description.cqEntries - 1;
-    // The second is for the kernel's age: up to Linux 6.0 a send that failed half-way did not say how far it had come.
-    this.#mayBeSilent =
-      (description.features & IORING_FEAT_CQE_SKIP) !== 0 &&
-      (description.flags & IORING_SETUP_DEFER_TASKRUN) !== 0;
-    this.#cqHeadAt = description.cqHead;
-    this.#cqTailAt = description.cqTail;
-    this.#cqesAt = description.cqes;
-    this.#times = new Float64Array(description.control, CONTROL.TURN_MS * 4, 2);
-    this.#clock[0] = monotonicMs();
-    this.idlePollUs = options.idlePollUs ?? 0;
+    const queues = new Int32Array(description.queues);
+    this.#inFlight = new InFlight(this.ring);
+    this.#submissions = new SubmissionQueue(description, queues);
     this.#libuvPolled = {
       complete: () => {
         this.#control[CONTROL.LIBUV_ARMED] = 0;
         this.#control[CONTROL.LIBUV_READY] = 1;
       },
     };
-    this.#schedule(options.taskQuotaUs ?? DEFAULT_TASK_QUOTA_US);
+    this.#completions = new CompletionQueue(
+      description,
+      queues,
+      this.#submissions,
+      this.#inFlight,
+      this.#libuvPolled,
+    );
+    this.#control = new Int32Array(description.control);
+    this.#clock = new Float64Array(description.control, CONTROL.NOW_MS * 4, 1);
+    this.#idle = new Float64Array(description.control, CONTROL.IDLE_MS * 4, 1);
+    this.#descriptorBits = new Uint8Array(description.descriptors);
+    this.descriptors = new Descriptors(this.#descriptorBits);
+    this.zeroCopy = new Descriptors(new Uint8Array(description.zeroCopy));
+    // The second is for the kernel's age: up to Linux 6.0 a send that failed half-way did not say how far it had come.
+    this.#mayBeSilent =
+      (description.features & IORING_FEAT_CQE_SKIP) !== 0 &&
+      (description.flags & IORING_SETUP_DEFER_TASKRUN) !== 0;
+    this.#times = new Float64Array(description.control, CONTROL.TURN_MS * 4, 2);
+    this.#clock[0] = monotonicMs();
+    this.idlePollUs = options.idlePollUs ?? 0;
+    const quotaUs = options.taskQuotaUs ?? DEFAULT_TASK_QUOTA_US;
+    threadScheduler.moveTo(hostScheduler(description, this.#inFlight, quotaUs), quotaUs);
     this.#libuvFd = this.ring.start(() => this.#tick());
   }
 
@@ -163,13 +141,13 @@ export class Reactor implements Disposable {
     const control = this.#control;
     return {
       backend: this.backend,
-      inFlight: this.#operations.size,
+      inFlight: this.#inFlight.operations.size,
       submitted: this.#submitted,
-      completed: this.#submitted - this.#operations.size,
+      completed: this.#submitted - this.#inFlight.operations.size,
       ticks: control[CONTROL.TICKS] >>> 0,
       sleeps: control[CONTROL.SLEEPS] >>> 0,
       enters: control[CONTROL.ENTERS] >>> 0,
-      wakeUps: this.#wakeUps,
+      wakeUps: this.#completions.wakeUps,
       idleMs: this.#idle[0],
     };
   }
@@ -203,7 +181,7 @@ export class Reactor implements Disposable {
     ioprio = 0,
     bufferGroup = 0,
   ): number {
-    if (this.#keepAlive++ === 0 && !this.#referenced) this.#reference();
+    this.#inFlight.hold();
     return this.#fill(
       completion,
       opcode,
@@ -237,9 +215,9 @@ export class Reactor implements Disposable {
     result: number,
   ): number {
     if (!this.#mayBeSilent) return this.submit(completion, opcode, fd, address, length, 0, opFlags);
-    if (this.#keepAlive++ === 0 && !this.#referenced) this.#reference();
+    this.#inFlight.hold();
     this.#submissions.reserve();
-    const id = this.#operations.add(completion, TAG.AT_ONCE, currentGroupId());
+    const id = this.#inFlight.operations.add(completion, TAG.AT_ONCE, currentGroupId());
     this.#submissions.push(
       id,
       TAG.AT_ONCE,
@@ -254,10 +232,8 @@ export class Reactor implements Disposable {
       0,
     );
     this.#submitted++;
-    this.#atOnce.add(id, result);
-    this.#atOnceMs = this.#clock[0];
-    this.#control[CONTROL.AT_ONCE]++;
-    if (this.#observer !== undefined) this.#observer.submitted(id, opcode, this.#clock[0]);
+    this.#completions.expectAtOnce(id, result);
+    this.#inFlight.observer?.submitted(id, opcode, this.#clock[0]);
     return id;
   }
 
@@ -298,9 +274,10 @@ export class Reactor implements Disposable {
    * `-ECANCELED`, or with its own result if that came first. An unknown id is ignored.
    */
   cancel(operationId: number): void {
-    if (!this.#operations.has(operationId)) return;
-    this.#keepAlive++;
-    const target = operationId + this.#operations.tagOf(operationId) * TWO_32;
+    const { operations } = this.#inFlight;
+    if (!operations.has(operationId)) return;
+    this.#inFlight.hold();
+    const target = operationId + operations.tagOf(operationId) * TWO_32;
     this.#fill(IGNORE_RESULT, IORING_OP.ASYNC_CANCEL, -1, target, 0, 0, 0, 0, 0, 0);
   }
 
@@ -328,9 +305,9 @@ export class Reactor implements Disposable {
       threadScheduler.defer(task);
       return;
     }
-    if (this.#keepAlive++ === 0 && !this.#referenced) this.#reference();
+    this.#inFlight.hold();
     this.#deferred.push(task);
-    if (!this.#ticking) this.#control[CONTROL.MORE] = 1;
+    if (!this.#inFlight.ticking) this.#control[CONTROL.MORE] = 1;
   }
 
   /** Has a poller asked for work in every tick. */
@@ -340,7 +317,7 @@ export class Reactor implements Disposable {
 
   /** Has an observer told of every operation from now on; there is one. */
   observe(observer: OperationObserver): void {
-    this.#observer = observer;
+    this.#inFlight.observer = observer;
   }
 
   /** See {@link Ring.watch}: words through which other threads give this one work. */
@@ -366,45 +343,33 @@ export class Reactor implements Disposable {
 
   /** Posts a wake-up into another shard's ring. */
   wake(ringFd: number): void {
-    this.#keepAlive++;
+    this.#inFlight.hold();
     this.#fill(IGNORE_RESULT, IORING_OP.MSG_RING, ringFd, 0, 0, TAG.WAKE * TWO_32, 0, 0, 0, 0);
   }
 
   /** Keeps the event loop alive, like an operation in flight, until {@link unref}. */
   ref(): void {
-    if (this.#keepAlive++ === 0 && !this.#referenced) this.#reference();
+    this.#inFlight.hold();
   }
 
   /** Ends one {@link ref}. */
   unref(): void {
-    this.#keepAlive--;
-    if (!this.#ticking) this.#rest();
+    this.#inFlight.release();
+    if (!this.#inFlight.ticking) this.#rest();
   }
 
   /** Lets the event loop end although operations are in flight: for the end of a shard. */
   [Symbol.dispose](): void {
-    this.#keepAlive = Number.NEGATIVE_INFINITY;
-    this.#dereference();
-  }
-
-  #reference(): void {
-    this.#referenced = true;
-    this.ring.ref();
+    this.#inFlight.end();
   }
 
   /** Lets the event loop end if nothing is in flight. */
   #rest(): void {
-    const { count } = this.#atOnce;
-    if (this.#keepAlive > count) return;
+    const inFlight = this.#inFlight;
+    if (!inFlight.isIdle) return;
     // They are over: the next tick will find them so.
-    if (count > 0) this.#control[CONTROL.MORE] = 1;
-    else if (this.#keepAlive === 0) this.#dereference();
-  }
-
-  #dereference(): void {
-    if (!this.#referenced) return;
-    this.#referenced = false;
-    this.ring.unref();
+    if (inFlight.atOnce.count > 0) this.#control[CONTROL.MORE] = 1;
+    else inFlight.rest();
   }
 
   #fill(
@@ -427,7 +392,7 @@ export class Reactor implements Disposable {
       opcode === IORING_OP.SOCKET
         ? TAG.DESCRIPTOR
         : 0;
-    const id = this.#operations.add(completion, tag, currentGroupId());
+    const id = this.#inFlight.operations.add(completion, tag, currentGroupId());
     this.#submissions.push(
       id,
       tag,
@@ -442,21 +407,21 @@ export class Reactor implements Disposable {
       bufferGroup,
     );
     this.#submitted++;
-    if (this.#observer !== undefined) this.#observer.submitted(id, opcode, this.#clock[0]);
+    this.#inFlight.observer?.submitted(id, opcode, this.#clock[0]);
     return id;
   }
 
   #tick(): void {
-    this.#ticking = true;
+    this.#inFlight.ticking = true;
     const control = this.#control;
     try {
       if (control[CONTROL.LIBUV_ARMED] === 0) this.#armLibuv();
       if (threadScheduler.grouped) {
         this.#groupTick();
       } else {
-        this.#reap();
+        this.#completions.reap();
         this.#poll();
-        if (this.#deferred.count > 0) this.#runDeferred();
+        if (this.#deferred.size > 0) this.#runDeferred();
         if (threadScheduler.hasWork) threadScheduler.runUngrouped();
       }
     } catch (error) {
@@ -466,7 +431,7 @@ export class Reactor implements Disposable {
         throw error;
       });
     }
-    this.#ticking = false;
+    this.#inFlight.ticking = false;
     this.#rest();
   }
 
@@ -483,11 +448,11 @@ export class Reactor implements Disposable {
     this.#outsideMs = outsideMs;
     swapGroup(DEFAULT_GROUP_ID);
     // From before there were groups.
-    while (this.#deferred.count > 0) {
-      this.#keepAlive--;
+    while (this.#deferred.size > 0) {
+      this.#inFlight.release();
       threadScheduler.defer(this.#deferred.shift());
     }
-    this.#reapForGroups();
+    this.#completions.reapForGroups();
     // Every other turn at most is that of the pollers: who floods them does not starve the groups.
     this.#polled = (!this.#polled || !threadScheduler.hasWork) && this.#poll() > 0;
     if (this.#polled) threadScheduler.beginDefaultTurn();
@@ -507,169 +472,13 @@ export class Reactor implements Disposable {
     this.#fill(this.#libuvPolled, IORING_OP.POLL_ADD, this.#libuvFd, 0, 0, 0, POLLIN, 0, 0, 0);
   }
 
-  #reap(): void {
-    const queues = this.#queues;
-    const control = this.#control;
-    const tail = Atomics.load(queues, this.#cqTailAt);
-    let head = control[CONTROL.CQ_HEAD];
-    const over = ((tail - head) | 0) <= this.#cqMask ? this.#countOver() : 0;
-    while (head !== tail) {
-      const at = this.#cqesAt + ((head & this.#cqMask) << 2);
-      const id = queues[at];
-      const tag = queues[at + 1];
-      const result = queues[at + 2];
-      const flags = queues[at + 3];
-      head = (head + 1) | 0;
-      if ((tag & TAG.DESCRIPTOR) !== 0 && result >= 0)
-        this.#descriptorBits[result >>> 3] |= 1 << (result & 7);
-      const ended = (flags & IORING_CQE_F.MORE) === 0;
-      const wakeUp = (tag & TAG.WAKE) !== 0;
-      // These two without a call in between, and before any other: a thread is terminated at calls, and
-      // native code then goes on from exactly here.
-      if (ended && (tag & UNCOUNTED) === 0) control[CONTROL.FINALS]++;
-      control[CONTROL.CQ_HEAD] = head;
-      if ((head & (PUBLISH_EVERY - 1)) === 0) Atomics.store(queues, this.#cqHeadAt, head);
-      if (wakeUp) {
-        this.#wakeUps++;
-        continue;
-      }
-      const completion = this.#operations.get(id);
-      if (ended) {
-        if (this.#observer !== undefined) this.#observer.completed(id, this.#clock[0]);
-        this.#operations.remove(id);
-        if (completion !== this.#libuvPolled) this.#keepAlive--;
-      }
-      completion.complete(result, flags);
-    }
-    Atomics.store(queues, this.#cqHeadAt, head);
-    if (this.#atOnce.count > 0) this.#settle(over);
-  }
-
-  /**
-   * How many operations are over at once by now, so that the failures among them are in the completion queue, or
-   * behind it when it is full. What is submitted while the queue is reaped does not count, even if the kernel takes
-   * it meanwhile: its failures come later.
-   */
-  #countOver(): number {
-    return this.#submissions.isTaken ? this.#atOnce.count : 0;
-  }
-
-  /** Ends so many operations that were over at once, the oldest: those that had failed have been reaped. */
-  #settle(count: number): void {
-    const list = this.#atOnce;
-    const operations = this.#operations;
-    if (list.count > count) this.#control[CONTROL.MORE] = 1;
-    for (let left = count; left > 0; left--) {
-      const { id, result } = list;
-      list.shift();
-      this.#control[CONTROL.AT_ONCE]--;
-      if (!operations.has(id) || operations.tagOf(id) !== TAG.AT_ONCE) continue;
-      // It was over at the end of the tick that queued it, however long this thread has slept since.
-      if (this.#observer !== undefined) this.#observer.completed(id, this.#atOnceMs);
-      if (threadScheduler.grouped) {
-        operations.setTag(id, 0);
-        threadScheduler.postCompletion(operations.groupOf(id), id, result, 0);
-        continue;
-      }
-      const completion = operations.get(id);
-      operations.remove(id);
-      this.#keepAlive--;
-      completion.complete(result, 0);
-    }
-  }
-
-  /** {@link #reap} for more than one group: nobody is called yet. */
-  #reapForGroups(): void {
-    const queues = this.#queues;
-    const control = this.#control;
-    const tail = Atomics.load(queues, this.#cqTailAt);
-    let head = control[CONTROL.CQ_HEAD];
-    const over = ((tail - head) | 0) <= this.#cqMask ? this.#countOver() : 0;
-    while (head !== tail && threadScheduler.waiting < MAX_WAITING) {
-      const at = this.#cqesAt + ((head & this.#cqMask) << 2);
-      const id = queues[at];
-      const tag = queues[at + 1];
-      const result = queues[at + 2];
-      const flags = queues[at + 3];
-      head = (head + 1) | 0;
-      if ((tag & TAG.DESCRIPTOR) !== 0 && result >= 0)
-        this.#descriptorBits[result >>> 3] |= 1 << (result & 7);
-      const wakeUp = (tag & TAG.WAKE) !== 0;
-      // See #reap.
-      if ((flags & IORING_CQE_F.MORE) === 0 && (tag & UNCOUNTED) === 0) control[CONTROL.FINALS]++;
-      control[CONTROL.CQ_HEAD] = head;
-      if (wakeUp) {
-        this.#wakeUps++;
-        continue;
-      }
-      const completion = this.#operations.get(id);
-      if (this.#observer !== undefined && (flags & IORING_CQE_F.MORE) === 0) {
-        this.#observer.completed(id, this.#clock[0]);
-      }
-      if (completion === this.#libuvPolled) {
-        this.#operations.remove(id);
-        completion.complete(result, flags);
-      } else if (completion === IGNORE_RESULT) {
-        this.#operations.remove(id);
-        this.#keepAlive--;
-      } else {
-        completion.arrived?.(result);
-        if ((tag & TAG.AT_ONCE) !== 0) this.#operations.setTag(id, 0);
-        threadScheduler.postCompletion(this.#operations.groupOf(id), id, result, flags);
-      }
-    }
-    Atomics.store(queues, this.#cqHeadAt, head);
-    if (this.#atOnce.count > 0) this.#settle(head === tail ? over : 0);
-  }
-
-  /** Becomes the event loop of the thread's scheduling groups. */
-  #schedule(taskQuotaUs: number): void {
-    if (!(taskQuotaUs >= MIN_TASK_QUOTA_US && taskQuotaUs <= MAX_TASK_QUOTA_US)) {
-      throw new SunstarError(
-        'SUNSTAR_INVALID_OPTION',
-        `\`taskQuotaUs\` is ${taskQuotaUs}; give ${MIN_TASK_QUOTA_US} to ${MAX_TASK_QUOTA_US} microseconds.`,
-      );
-    }
-    const control = this.#control;
-    control[CONTROL.QUOTA_US] = taskQuotaUs;
-    keepCurrentGroupIn(control, CONTROL.GROUP);
-    const aheadMs = monotonicMs() - performance.now();
-    watchTurns({
-      control,
-      preemptAt: CONTROL.PREEMPT,
-      turn: this.#clock,
-      aheadMs,
-      quotaMs: taskQuotaUs / 1000,
-    });
-    const host: SchedulerHost = {
-      nowMs: () => performance.now() + aheadMs,
-      requestTurn: () => {
-        control[CONTROL.MORE] = 1;
-      },
-      deliver: (id, result, flags) => {
-        const completion = this.#operations.get(id);
-        if ((flags & IORING_CQE_F.MORE) === 0) {
-          this.#operations.remove(id);
-          host.unref();
-        }
-        completion.complete(result, flags);
-      },
-      ref: () => this.ref(),
-      unref: () => {
-        // Within microtasks there will often be a next one: the tick that follows looks.
-        if (--this.#keepAlive <= this.#atOnce.count && !this.#ticking) control[CONTROL.MORE] = 1;
-      },
-    };
-    threadScheduler.moveTo(host, taskQuotaUs);
-  }
-
   #runDeferred(): void {
     const tasks = this.#deferred;
     // What they defer is for the next tick.
-    for (let left = tasks.count; left > 0; left--) {
-      this.#keepAlive--;
+    for (let left = tasks.size; left > 0; left--) {
+      this.#inFlight.release();
       tasks.shift().complete(0, 0);
     }
-    if (tasks.count > 0) this.#control[CONTROL.MORE] = 1;
+    if (tasks.size > 0) this.#control[CONTROL.MORE] = 1;
   }
 }

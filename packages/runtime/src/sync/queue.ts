@@ -1,7 +1,7 @@
 import { SunstarError } from '../errors.js';
+import { RingBuffer } from '../ring-buffer.js';
 import { broken, checkInteger, invariant } from './errors.js';
 import { READY } from './ready.js';
-import { RingBuffer } from './ring-buffer.js';
 import { isAborted, type SyncOptions, WaitList, type WaitOptions } from './wait-list.js';
 
 const DEFAULT_CAPACITY = 1024;

@@ -170,6 +170,20 @@ describe('the rest of Node', () => {
     expect(stdout).toBe('referenced\n');
   });
 
+  it('stays alive for an operation that follows a wake-up of another shard', async () => {
+    const { stdout } = await script(`
+      const { reactor, memory } = attach({ memory: '16MiB' });
+      const at = memory.allocate(16);
+      new BigInt64Array(memory.bytes.buffer, memory.bytes.byteOffset + at, 2).set([0n, 50_000_000n]);
+      setImmediate(() => {
+        reactor.wake(reactor.ringFd);
+        const timeOut = { complete: () => console.log('over') };
+        reactor.submit(timeOut, IORING_OP.TIMEOUT, -1, memory.arena.address + at, 1, 0);
+      });
+    `);
+    expect(stdout).toBe('over\n');
+  });
+
   it('hears of an error thrown by a completion as an uncaught exception, and goes on', async () => {
     const { stdout, code } = await script(`
       const { reactor } = attach();

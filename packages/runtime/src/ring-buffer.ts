@@ -1,8 +1,8 @@
-import { invariant } from './errors.js';
+import { SunstarError } from './errors.js';
 
 const INITIAL_SLOTS = 16;
 
-/** First in, first out, in an array that doubles when it is full. */
+/** First in, first out, in an array that doubles when it is full. Whoever fills it bounds it. */
 export class RingBuffer<T> {
   #slots: (T | undefined)[] = new Array<T | undefined>(INITIAL_SLOTS);
   #head = 0;
@@ -32,12 +32,18 @@ export class RingBuffer<T> {
     this.#head = this.#size = 0;
   }
 
-  /** Throws when the state contradicts itself. For tests. */
-  invariants(): void {
-    invariant(this.#size >= 0 && this.#size <= this.#slots.length, 'the items fit into their slots');
-    for (let i = this.#size; i < this.#slots.length; i++) {
-      const slot = this.#slots[(this.#head + i) & (this.#slots.length - 1)];
-      invariant(slot === undefined, 'free slots keep nothing alive');
+  /** Throws when the state contradicts itself, or when more slots are held than `limit` allows. For tests. */
+  invariants(limit: number = Number.POSITIVE_INFINITY): void {
+    const { length } = this.#slots;
+    let sound = this.#size >= 0 && this.#size <= length && length <= limit;
+    for (let i = this.#size; i < length; i++) {
+      sound &&= this.#slots[(this.#head + i) & (length - 1)] === undefined;
+    }
+    if (!sound) {
+      throw new SunstarError(
+        'SUNSTAR_BROKEN_INVARIANT',
+        `A ring buffer of ${length} slots keeps what it has given out, or holds more than it may: ${this.#size}.`,
+      );
     }
   }
 

@@ -1,28 +1,9 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { AtOnceList } from '../../src/reactor/at-once.ts';
-import { TaskList } from '../../src/reactor/task-list.ts';
 
 /** Positive: so many are added; otherwise so many are taken. */
 const steps = fc.array(fc.integer({ min: -200, max: 200 }), { maxLength: 60 });
-
-it('a task list gives its tasks in their order', () => {
-  fc.assert(
-    fc.property(steps, (changes) => {
-      const list = new TaskList();
-      const model: object[] = [];
-      for (const change of changes) {
-        for (let i = 0; i < change; i++) {
-          const task = { complete() {} };
-          list.push(task);
-          model.push(task);
-        }
-        for (let i = change; i < 0 && model.length > 0; i++) expect(list.shift()).toBe(model.shift());
-        expect(list.count).toBe(model.length);
-      }
-    }),
-  );
-});
 
 it('a list of operations that are over at once gives ids and results in their order', () => {
   fc.assert(
