@@ -7,6 +7,7 @@ const ENTRY_BYTES = 16;
 /** The ring's tail lies in the reserved field of the first entry. */
 const TAIL_WORD = 7;
 const TWO_POW_32 = 4294967296;
+const storesKeepOrder: boolean = process.arch === 'x64';
 
 /** The smallest receive buffer. */
 export const MIN_RECEIVE_BUFFER_BYTES = 512;
@@ -134,8 +135,10 @@ export class ReceivePool implements BlockOwner {
     // As a half word: the other half of the first entry is the tail.
     this.#halves[slot * 8 + 6] = id;
     this.#tail = (this.#tail + 1) & 0xffff;
-    // Published after the entry; a plain store would do on x86.
-    Atomics.store(this.#halves, TAIL_WORD, this.#tail);
+    // Published after the entry. Where the processor keeps stores in order a plain one does; an atomic one would wait
+    // until all that was written before, such as an answer, has reached the cache.
+    if (storesKeepOrder) this.#halves[TAIL_WORD] = this.#tail;
+    else Atomics.store(this.#halves, TAIL_WORD, this.#tail);
     if (this.#waiters.size > 0 && !this.#waitersScheduled) {
       this.#waitersScheduled = true;
       this.#host.scheduleWaiters();
@@ -187,7 +190,7 @@ export class ReceivePool implements BlockOwner {
     if (this.#waiters.size > 0 && this.#free > 0 && !this.#waitersScheduled) {
       throw poolError('Buffers and waiters, but nobody brings them together.');
     }
-    if (Atomics.load(this.#halves, TAIL_WORD) !== this.#tail) throw poolError('The tail was overwritten.');
+    if (this.#halves[TAIL_WORD] !== this.#tail) throw poolError('The tail was overwritten.');
   }
 }
 
