@@ -20,6 +20,14 @@ const KINDS = [
   { name: 'write, growing', isWrite: true, isGrowing: true },
 ] as const;
 
+/** Jobs that are also done with registered memory and descriptors. */
+const REGISTERED = [
+  { isWrite: false, sizeBytes: 4096, depth: 64 },
+  { isWrite: true, sizeBytes: 4096, depth: 64 },
+  { isWrite: false, sizeBytes: 131072, depth: 16 },
+  { isWrite: true, sizeBytes: 131072, depth: 16 },
+];
+
 function growingBytes(sizeBytes: number): number {
   return sizeBytes === 4096 ? 16 << 20 : 128 << 20;
 }
@@ -61,6 +69,28 @@ function fileCase(job: FileJob, name: string, fio: boolean): BenchmarkCase {
   };
 }
 
+/** What registering memory and descriptor is worth, to us and to fio. */
+function registeredCase(job: FileJob, name: string): BenchmarkCase {
+  const { memory } = attach();
+  const registered = { ...job, isRegistered: true };
+  return {
+    metrics: [
+      { case: `${name}, registered: rate`, unit: 'operations/s', higherIsBetter: true },
+      { case: `${name}, registered: CPU`, unit: 'µs/operation', higherIsBetter: false },
+    ],
+    ours: async () => rateAndCpu(await runOurs(memory, registered)),
+    peers: [
+      { peer: 'ours, not registered', measure: async () => rateAndCpu(await runOurs(memory, job)) },
+      { peer: 'fio, registered', measure: async () => rateAndCpu(await runFio(registered)) },
+      { peer: 'fio, not registered', measure: async () => rateAndCpu(await runFio(job)) },
+    ],
+  };
+}
+
+function rateAndCpu({ operationsPerSecond, cpuUsPerOperation }: FileResult): Measurement {
+  return [operationsPerSecond, cpuUsPerOperation];
+}
+
 function prewrite(file: string): void {
   const block = Buffer.alloc(1 << 20, 'sunstar');
   const fd = fs.openSync(file, 'w');
@@ -99,6 +129,23 @@ const benchmark: Benchmark = {
           };
           cases.push(fileCase(job, `${kind.name}, ${sizeBytes >> 10} KiB × ${depth}`, fio));
         }
+      }
+    }
+    if (fio) {
+      for (const { isWrite, sizeBytes, depth } of REGISTERED) {
+        const job: FileJob = {
+          path: prewritten,
+          isWrite,
+          sizeBytes,
+          depth,
+          fileBytes: PREWRITTEN_BYTES,
+          isGrowing: false,
+          isRandom: sizeBytes === 4096,
+          durationMs: DURATION_MS,
+        };
+        cases.push(
+          registeredCase(job, `${isWrite ? 'write, prewritten' : 'read'}, ${sizeBytes >> 10} KiB × ${depth}`),
+        );
       }
     }
     return { cases, teardown: () => rm(directory, { recursive: true, force: true }) };

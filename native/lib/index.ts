@@ -47,6 +47,10 @@ export interface Ring {
   unregisterBufferRing(groupId: number): number;
   /** Registers memory for fixed operations, as pairs of address and length; 0 or a negative error number. */
   registerBuffers(pieces: Float64Array): number;
+  /** Registers a table of descriptors, −1 where a place is free; 0 or a negative error number. */
+  registerFiles(descriptors: Int32Array): number;
+  /** Puts a descriptor, or −1, in one place of the table; 0 or a negative error number. */
+  updateRegisteredFile(slot: number, descriptor: number): number;
 }
 
 /** What the kernel's rings offer. */
@@ -174,6 +178,8 @@ export interface Native {
   readonly directIoAlignment: (fd: number) => DirectIoAlignment | undefined | number;
   /** Takes the exclusive advisory lock of an open file, or fails at once with `EWOULDBLOCK`. */
   readonly tryLock: (fd: number) => number;
+  /** Gives that lock up; 0 or a negative error number. */
+  readonly unlock: (fd: number) => number;
   /**
    * Sets an advisory lock on a range of an open file, or removes it, without waiting: 0 shared, 1 exclusive, 2 none.
    * Length 0 means everything from `start` on. `EAGAIN` when another open file has one that excludes it.

@@ -118,8 +118,12 @@ int EmulatedRing::Probe(uint8_t* supported) const {
   return 0;
 }
 
-// There are no operations on registered memory.
+// There are no operations on registered memory or descriptors: nothing would be saved.
 int EmulatedRing::RegisterBuffers(const iovec*, uint32_t) { return -EOPNOTSUPP; }
+
+int EmulatedRing::RegisterFiles(const int32_t*, uint32_t) { return -EOPNOTSUPP; }
+
+int EmulatedRing::UpdateRegisteredFile(uint32_t, int32_t) { return -EOPNOTSUPP; }
 
 int EmulatedRing::AddBufferRing(uint16_t group, uint32_t entries, void* memory) {
   return buffers_.Add(group, entries, memory);

@@ -29,6 +29,8 @@ class EmulatedRing final : public Ring {
   int EnterAndWait(uint32_t to_submit, int timeout_ms) override;
   int Probe(uint8_t* supported) const override;
   int RegisterBuffers(const iovec* buffers, uint32_t count) override;
+  int RegisterFiles(const int32_t* descriptors, uint32_t count) override;
+  int UpdateRegisteredFile(uint32_t slot, int32_t descriptor) override;
   int UnregisterBufferRing(uint16_t group) override;
   int fd() const override { return readiness_.fd(); }
 

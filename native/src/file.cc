@@ -53,6 +53,9 @@ Napi::Value TryLock(const Napi::CallbackInfo& info) {
   return Status(info.Env(), flock(ToFd(info[0]), LOCK_EX | LOCK_NB));
 }
 
+// unlock(fd): gives that lock up; 0 or a negative error number
+Napi::Value Unlock(const Napi::CallbackInfo& info) { return Status(info.Env(), flock(ToFd(info[0]), LOCK_UN)); }
+
 // lockRange(fd, type, start, length): sets (0 shared, 1 exclusive) or removes (2) an advisory lock of the open file
 // on a range, without waiting; length 0 is everything behind. 0 or a negative error number
 Napi::Value LockRange(const Napi::CallbackInfo& info) {
@@ -95,6 +98,7 @@ Napi::Value CloseDescriptor(const Napi::CallbackInfo& info) { return Status(info
 void ExportFile(Napi::Env env, Napi::Object exports) {
   exports["directIoAlignment"] = Napi::Function::New<DirectIoAlignment>(env, "directIoAlignment");
   exports["tryLock"] = Napi::Function::New<TryLock>(env, "tryLock");
+  exports["unlock"] = Napi::Function::New<Unlock>(env, "unlock");
   exports["lockRange"] = Napi::Function::New<LockRange>(env, "lockRange");
   exports["setExtentHint"] = Napi::Function::New<SetExtentHint>(env, "setExtentHint");
   exports["freeDiskBytes"] = Napi::Function::New<FreeDiskBytes>(env, "freeDiskBytes");

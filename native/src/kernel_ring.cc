@@ -110,6 +110,18 @@ int KernelRing::RegisterBuffers(const iovec* buffers, uint32_t count) {
   return Register(IORING_REGISTER_BUFFERS, const_cast<iovec*>(buffers), count);
 }
 
+int KernelRing::RegisterFiles(const int32_t* descriptors, uint32_t count) {
+  return Register(IORING_REGISTER_FILES, const_cast<int32_t*>(descriptors), count);
+}
+
+int KernelRing::UpdateRegisteredFile(uint32_t slot, int32_t descriptor) {
+  io_uring_files_update update{};
+  update.offset = slot;
+  update.fds = reinterpret_cast<uint64_t>(&descriptor);
+  const int result = Register(IORING_REGISTER_FILES_UPDATE, &update, 1);
+  return result < 0 ? result : 0;
+}
+
 int KernelRing::AddBufferRing(uint16_t group, uint32_t entries, void* memory) {
   BufferRingRegistration registration{};
   registration.ring_addr = reinterpret_cast<uint64_t>(memory);

@@ -70,6 +70,9 @@ class Ring {
   // One byte for each of kOperationCodes: 1 where it is served.
   virtual int Probe(uint8_t* supported) const = 0;
   virtual int RegisterBuffers(const iovec* buffers, uint32_t count) = 0;
+  // A table of descriptors, −1 for free places, and a change of one of them.
+  virtual int RegisterFiles(const int32_t* descriptors, uint32_t count) = 0;
+  virtual int UpdateRegisteredFile(uint32_t slot, int32_t descriptor) = 0;
   // The memory of a new provided-buffer ring, or nullptr with *error set.
   void* RegisterBufferRing(uint16_t group, uint32_t entries, int* error);
   virtual int UnregisterBufferRing(uint16_t group) = 0;

@@ -28,6 +28,8 @@ class RingBinding : public Napi::ObjectWrap<RingBinding> {
                            InstanceMethod<&RingBinding::RegisterBufferRing>("registerBufferRing"),
                            InstanceMethod<&RingBinding::UnregisterBufferRing>("unregisterBufferRing"),
                            InstanceMethod<&RingBinding::RegisterBuffers>("registerBuffers"),
+                           InstanceMethod<&RingBinding::RegisterFiles>("registerFiles"),
+                           InstanceMethod<&RingBinding::UpdateRegisteredFile>("updateRegisteredFile"),
                        });
   }
 
@@ -93,6 +95,20 @@ class RingBinding : public Napi::ObjectWrap<RingBinding> {
       buffers.push_back({reinterpret_cast<void*>(static_cast<uintptr_t>(pieces[i])), static_cast<size_t>(pieces[i + 1])});
     }
     return Napi::Number::New(info.Env(), ring_->RegisterBuffers(buffers.data(), static_cast<uint32_t>(buffers.size())));
+  }
+
+  // registerFiles(descriptors): 0 or a negative error number
+  Napi::Value RegisterFiles(const Napi::CallbackInfo& info) {
+    const auto descriptors = info[0].As<Napi::Int32Array>();
+    const auto count = static_cast<uint32_t>(descriptors.ElementLength());
+    return Napi::Number::New(info.Env(), ring_->RegisterFiles(descriptors.Data(), count));
+  }
+
+  // updateRegisteredFile(slot, descriptor): 0 or a negative error number
+  Napi::Value UpdateRegisteredFile(const Napi::CallbackInfo& info) {
+    const uint32_t slot = info[0].As<Napi::Number>().Uint32Value();
+    const int32_t descriptor = info[1].As<Napi::Number>().Int32Value();
+    return Napi::Number::New(info.Env(), ring_->UpdateRegisteredFile(slot, descriptor));
   }
 
   Ring* ring_;

@@ -31,7 +31,7 @@ export async function hasFio(): Promise<boolean> {
 
 /** Does a job with fio's io_uring engine, one process, the same flags as the others. */
 export async function runFio(job: FileJob): Promise<FileResult> {
-  const { path, isWrite, sizeBytes, depth, fileBytes, isGrowing, isRandom, durationMs } = job;
+  const { path, isWrite, sizeBytes, depth, fileBytes, isGrowing, isRandom, durationMs, isRegistered } = job;
   const direction = isWrite ? 'write' : 'read';
   const { stdout } = await run('fio', [
     '--name=job',
@@ -45,6 +45,7 @@ export async function runFio(job: FileJob): Promise<FileResult> {
     '--direct=1',
     '--fallocate=none',
     '--norandommap',
+    ...(isRegistered === true ? ['--fixedbufs', '--registerfiles'] : []),
     '--randrepeat=0',
     '--output-format=json',
   ]);

@@ -10,6 +10,8 @@ export interface FileJob {
   /** At random places; otherwise one after the other, and from the beginning again. */
   readonly isRandom: boolean;
   readonly durationMs: number;
+  /** With buffers and descriptor registered, where the program can. */
+  readonly isRegistered?: boolean;
 }
 
 /** What a job took. */

@@ -16,7 +16,13 @@ function allocateSlots(memory: ShardMemory, { depth, sizeBytes }: FileJob): numb
 
 /** Does a job with {@link DmaFile}, by callbacks as fio does: no promise for each operation. */
 export async function runOurs(memory: ShardMemory, job: FileJob): Promise<FileResult> {
-  const file = await DmaFile.open(job.path, { flags: job.isWrite ? 'a' : 'r', direct: 'require', depth: 64 });
+  const file = await DmaFile.open(job.path, {
+    flags: job.isWrite ? 'a' : 'r',
+    direct: 'require',
+    depth: 64,
+    registerMemory: job.isRegistered === true,
+    registerDescriptor: job.isRegistered === true,
+  });
   const offsets = allocateSlots(memory, job);
   const completions: Completion[] = [];
   try {

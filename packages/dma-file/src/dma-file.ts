@@ -5,15 +5,12 @@ import {
   currentGroupId,
   currentShard,
   ERRNO,
-  IORING_FSYNC_DATASYNC,
   IORING_OP,
   type IoQueue,
   inThisGroup,
   type ShardContext,
-  type ShardMemory,
   systemError,
 } from '@sunstar/runtime';
-import type { AppendTarget, OneShotTimer } from './appender/append-target.js';
 import { copyRange } from './copy-range.js';
 import {
   checkOffset,
@@ -22,31 +19,26 @@ import {
   invalidOptionError,
   ioQueueFullError,
 } from './errors.js';
-import { lockRange, tryLock } from './file-locks.js';
 import { countClosed, countOpened } from './file-metrics.js';
 import { FileOperations, type Ticket } from './file-operations.js';
 import { type FileStat, statDescriptor } from './file-stat.js';
 import { linkDescriptor } from './file-system.js';
 import { admitIo, type FileIoOptions, type FileReadOptions } from './io-options.js';
+import { LockableFile } from './lockable-file.js';
 import { type OpenedFile, openFile } from './open-file.js';
 import type { DmaFileOptions } from './open-options.js';
 import { operate, operateWithSignal } from './operate.js';
 import { type RangeTarget, readRange } from './range-read.js';
 import { writeRange } from './range-write.js';
 import { type FileRange, type RangeContent, type ReadManyOptions, readMany } from './read-many.js';
-import { RingTimer } from './ring-timer.js';
+import type { RegisteredFile } from './registered-file.js';
 import type { ScatterBatch, ScatterOptions } from './scatter/scatter-batch.js';
 import { writeScattered } from './scatter/write-scattered.js';
 import { TransferChecks } from './transfer-checks.js';
-import { truncateByRing } from './truncate.js';
 import { checkPieces, type MemoryPiece, moveVector } from './vectored.js';
 
-/** RWF_DSYNC in `rw_flags`. */
-const RWF_DSYNC = 2;
 /** Modes of fallocate. */
 const FALLOC = { KEEP_SIZE: 1, PUNCH_HOLE: 2, ZERO_RANGE: 16 } as const;
-/** What the appender writes in: a block of the file system, whatever the device would take. */
-const PAGE_BYTES = 4096;
 
 /** Counters of a {@link DmaFile}. */
 export interface DmaFileStats {
@@ -67,61 +59,34 @@ export interface DmaFileStats {
  * SUNSTAR_FILE_CLOSED, SUNSTAR_FILE_BUSY, SUNSTAR_UNALIGNED, SUNSTAR_OUT_OF_RANGE, SUNSTAR_OUT_OF_MEMORY. After
  * Seastar's `file` and Glommio's `DmaFile`.
  */
-export class DmaFile implements AppendTarget, AsyncDisposable {
-  readonly path: string;
-  /** The descriptor; it stays this object's. */
-  readonly fd: number;
-  /** Whether the page cache is passed by. */
-  readonly isDirect: boolean;
-  /** What buffers must be aligned to, in the `…Aligned` calls. */
-  readonly memoryAlignmentBytes: number;
-  /** What positions and sizes of writes, and everything in the `…Aligned` calls, are multiples of. */
-  readonly offsetAlignmentBytes: number;
-  readonly pageBytes: number;
-  /** Names the device that the file is on. */
-  readonly device: string;
+export class DmaFile extends LockableFile implements AsyncDisposable {
   readonly #shard: ShardContext;
   readonly #operations: FileOperations;
   readonly #range: RangeTarget;
   readonly #checks: TransferChecks;
   readonly #queue: IoQueue | null;
+  readonly #registered: RegisteredFile | null;
   readonly #waitsWhenFull: boolean;
   #closing: Promise<void> | null = null;
 
-  private constructor(shard: ShardContext, path: string, opened: OpenedFile, waitsWhenFull: boolean) {
+  private constructor(
+    shard: ShardContext,
+    path: string,
+    opened: OpenedFile,
+    operations: FileOperations,
+    queue: IoQueue | null,
+    waitsWhenFull: boolean,
+  ) {
+    super(shard, path, opened, operations);
+    const { memoryAlignmentBytes, offsetAlignmentBytes, depth } = opened;
     this.#shard = shard;
+    this.#operations = operations;
+    this.#queue = queue;
     this.#waitsWhenFull = waitsWhenFull;
-    // What the page cache answers says nothing about the device.
-    this.#queue = opened.isDirect ? shard.io.queueOf(opened.device) : null;
-    this.path = path;
-    this.device = String(opened.device);
-    this.fd = opened.fd;
-    this.isDirect = opened.isDirect;
-    this.memoryAlignmentBytes = opened.memoryAlignmentBytes;
-    this.offsetAlignmentBytes = opened.offsetAlignmentBytes;
-    this.pageBytes = Math.max(PAGE_BYTES, opened.memoryAlignmentBytes, opened.offsetAlignmentBytes);
-    this.#operations = new FileOperations({
-      reactor: shard.reactor,
-      memory: shard.memory,
-      fd: opened.fd,
-      queue: this.#queue,
-      alignmentBytes: opened.offsetAlignmentBytes,
-      depth: opened.depth,
-      maxQueued: opened.maxQueued,
-    });
-    this.#checks = new TransferChecks(
-      opened.memoryAlignmentBytes,
-      opened.offsetAlignmentBytes,
-      shard.memory.arena.sizeBytes,
-    );
-    this.#range = {
-      operations: this.#operations,
-      memory: shard.memory,
-      memoryAlignmentBytes: opened.memoryAlignmentBytes,
-      offsetAlignmentBytes: opened.offsetAlignmentBytes,
-      depth: opened.depth,
-      path,
-    };
+    this.#registered = opened.registered;
+    const { memory } = shard;
+    this.#checks = new TransferChecks(memoryAlignmentBytes, offsetAlignmentBytes, memory.arena.sizeBytes);
+    this.#range = { operations, memory, memoryAlignmentBytes, offsetAlignmentBytes, depth, path };
   }
 
   /** Opens a file on the current shard. The path is relative to the process's working directory. */
@@ -131,23 +96,22 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     if (whenFull !== 'fail' && whenFull !== 'wait') {
       throw invalidOptionError('whenFull', whenFull, "'fail' or 'wait'");
     }
-    const file = new DmaFile(shard, path, await openFile(shard, path, options), whenFull === 'wait');
+    const opened = await openFile(shard, path, options);
+    // What the page cache answers says nothing about the device.
+    const queue = opened.isDirect ? shard.io.queueOf(opened.device) : null;
+    const operations = new FileOperations({
+      reactor: shard.reactor,
+      memory: shard.memory,
+      fd: opened.fd,
+      registered: opened.registered,
+      queue,
+      alignmentBytes: opened.offsetAlignmentBytes,
+      depth: opened.depth,
+      maxQueued: opened.maxQueued,
+    });
+    const file = new DmaFile(shard, path, opened, operations, queue, whenFull === 'wait');
     countOpened(shard, file);
     return file;
-  }
-
-  get memory(): ShardMemory {
-    return this.#shard.memory;
-  }
-
-  /** How many shards share the disk. */
-  get shardCount(): number {
-    return this.#shard.count;
-  }
-
-  /** A monotonic clock. */
-  get nowMs(): number {
-    return performance.now();
   }
 
   /** Whether `close()` was called. */
@@ -157,6 +121,16 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
 
   get stats(): DmaFileStats {
     return { inFlight: this.#operations.inFlight, queued: this.#operations.queued };
+  }
+
+  /** Whether reads and writes use memory that the ring knows: see the option `registerMemory`. */
+  get isMemoryRegistered(): boolean {
+    return this.#registered?.isMemoryRegistered === true;
+  }
+
+  /** Whether the ring knows the descriptor: see the option `registerDescriptor`. */
+  get isDescriptorRegistered(): boolean {
+    return this.#registered?.isDescriptorRegistered === true;
   }
 
   /**
@@ -344,41 +318,6 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
     return statDescriptor(this.path, this.#shard.memory, this.#operations);
   }
 
-  /** What an unprivileged program may still allocate on the file system, or −errno. */
-  freeDiskBytes(): number {
-    return native.freeDiskBytes(this.fd);
-  }
-
-  /**
-   * Takes the exclusive advisory lock of the file (flock), which ends with the descriptor; false when another
-   * open file has it, in this process or another.
-   */
-  tryLock(): boolean {
-    if (this.#closing !== null) throw fileClosedError(this.path);
-    return tryLock(this.fd, this.path);
-  }
-
-  /**
-   * Takes an advisory lock on a range (an open file description lock), which ends with the descriptor; false when
-   * another open file has one that excludes it. It says nothing about {@link tryLock}'s.
-   *
-   * @param length - 0 means everything behind `position`.
-   * @param options - `shared`: others may have shared ones, too.
-   */
-  tryLockRange(position: number, length: number, options: { shared?: boolean } = {}): boolean {
-    return this.#lockRange(options.shared === true ? 0 : 1, position, length);
-  }
-
-  /** Gives up what was locked in a range. */
-  unlockRange(position: number, length: number): void {
-    this.#lockRange(2, position, length);
-  }
-
-  #lockRange(type: 0 | 1 | 2, position: number, length: number): boolean {
-    if (this.#closing !== null) throw fileClosedError(this.path);
-    return lockRange(this.fd, this.path, type, position, length);
-  }
-
   /** Takes no more operations, waits for those in flight, and closes the descriptor. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -391,50 +330,11 @@ export class DmaFile implements AppendTarget, AsyncDisposable {
 
   async #close(): Promise<void> {
     countClosed(this.#shard, this);
+    this.locks.close();
     await this.#operations.close();
+    this.#registered?.close();
     await this.#shard.reactor.closeAndWait(this.fd);
-  }
-
-  // — Callbacks instead of promises, without checks. Refused: −EBADF after close, −EBUSY when too many wait. —
-
-  /** See {@link readInto}. */
-  submitRead(completion: Completion, position: number, memoryOffset: number, length: number): void {
-    this.#operations.transfer(completion, IORING_OP.READ, position, memoryOffset, length);
-  }
-
-  /** See {@link writeAligned}. */
-  submitWrite(completion: Completion, position: number, memoryOffset: number, length: number): void {
-    this.#operations.transfer(completion, IORING_OP.WRITE, position, memoryOffset, length);
-  }
-
-  /** A write that survives a power cut once it completes; it says nothing about other writes. */
-  submitDurableWrite(completion: Completion, position: number, memoryOffset: number, length: number): void {
-    this.#operations.transfer(completion, IORING_OP.WRITE, position, memoryOffset, length, RWF_DSYNC);
-  }
-
-  /** See {@link fdatasync}. */
-  submitSync(completion: Completion): void {
-    this.#operations.submit(completion, IORING_OP.FSYNC, 0, 0, 0, IORING_FSYNC_DATASYNC);
-  }
-
-  /** See {@link allocate}; the size grows. */
-  submitAllocate(completion: Completion, position: number, length: number): void {
-    this.#operations.submit(completion, IORING_OP.FALLOCATE, length, 0, position);
-  }
-
-  /** See {@link truncate}. */
-  submitTruncate(completion: Completion, sizeBytes: number): void {
-    truncateByRing(this.#shard.reactor, this.#operations, this.fd, completion, sizeBytes);
-  }
-
-  /** Calls `task.complete(0, 0)` at the end of this tick, before its submissions reach the kernel. */
-  defer(task: Completion): void {
-    this.#shard.reactor.defer(task);
-  }
-
-  /** Makes a timer of the ring; close it when it is not needed any more. */
-  makeTimer(completion: Completion): OneShotTimer {
-    return new RingTimer(this.#shard.reactor, this.#shard.memory, completion);
+    this.locks.closed();
   }
 
   /** Throws when the state contradicts itself. For tests. */

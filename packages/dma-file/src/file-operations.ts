@@ -1,3 +1,4 @@
+import { IOVEC_SIZE_BYTES } from '@sunstar/iobuf';
 import {
   type Completion,
   ConditionVariable,
@@ -12,12 +13,13 @@ import {
 } from '@sunstar/runtime';
 import { alignDown } from './alignment.js';
 import { FileOperation, Lane, type OperationOwner } from './file-operation.js';
+import { advanceIovecs } from './iovecs.js';
+import type { RegisteredFile } from './registered-file.js';
 
 /** An operation that the kernel interrupts this often in a row is given up. */
 const MAX_RETRIES = 100;
 /** Finished operations kept for the next ones. */
 const MAX_POOLED = 256;
-const IOVEC_BYTES = 16;
 /** Up to so many in flight reach the kernel at the end of the tick, in one system call with the wait for them. */
 const FEW = 4;
 
@@ -35,6 +37,8 @@ export interface OperationsTarget {
   readonly reactor: FileReactor;
   readonly memory: ShardMemory;
   readonly fd: number;
+  /** What the ring knows of the file and its memory ahead. @defaultValue null: nothing */
+  readonly registered?: Pick<RegisteredFile, 'submit'> | null;
   /** Where reads and writes wait for their turn on the device; null when they do not. */
   readonly queue: FileQueue | null;
   /** Where a transfer that came up short may be continued; 1 for any place. */
@@ -58,6 +62,7 @@ function isRead(opcode: number): boolean {
  */
 export class FileOperations implements OperationOwner {
   readonly #target: OperationsTarget;
+  readonly #registered: Pick<RegisteredFile, 'submit'> | null;
   readonly #pool: FileOperation[] = [];
   /** One for each scheduling group that ever used the file; most have one. */
   readonly #lanes: Lane[] = [];
@@ -71,6 +76,7 @@ export class FileOperations implements OperationOwner {
 
   constructor(target: OperationsTarget) {
     this.#target = target;
+    this.#registered = target.registered ?? null;
     this.#lanes.push(this.#lane);
   }
 
@@ -257,7 +263,8 @@ export class FileOperations implements OperationOwner {
     const { opcode, address, length, offset, opFlags } = operation;
     const { reactor, fd } = this.#target;
     try {
-      reactor.submit(operation, opcode, fd, address, length, offset, opFlags);
+      if (this.#registered !== null) this.#registered.submit(reactor, operation);
+      else reactor.submit(operation, opcode, fd, address, length, offset, opFlags);
       // The device works on this one while the next is prepared. A few are given to it sooner by ending the tick.
       if (this.#inFlight > FEW) reactor.submitNow();
     } catch (error) {
@@ -337,34 +344,16 @@ export class FileOperations implements OperationOwner {
     else if (operation.retries++ >= MAX_RETRIES) return false;
     operation.done += count;
     operation.offset += count;
-    if (operation.opcode === IORING_OP.WRITEV || operation.opcode === IORING_OP.READV)
-      this.#advanceVector(operation, count);
-    else {
+    if (operation.opcode === IORING_OP.WRITEV || operation.opcode === IORING_OP.READV) {
+      const used = advanceIovecs(this.#target.memory, operation.address, count);
+      operation.address += used * IOVEC_SIZE_BYTES;
+      operation.length -= used;
+    } else {
       operation.address += count;
       operation.length -= count;
     }
     this.start(operation);
     return true;
-  }
-
-  #advanceVector(operation: FileOperation, count: number): void {
-    const { memory } = this.#target;
-    const { view, address: base } = memory.arena;
-    let left = count;
-    while (left > 0) {
-      const at = operation.address - base;
-      const length = view.getUint32(at + 8, true);
-      if (left < length) {
-        const address = view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32 + left;
-        view.setUint32(at, address >>> 0, true);
-        view.setUint32(at + 4, Math.floor(address / 2 ** 32), true);
-        view.setUint32(at + 8, length - left, true);
-        return;
-      }
-      left -= length;
-      operation.address += IOVEC_BYTES;
-      operation.length--;
-    }
   }
 
   #release(operation: FileOperation): void {

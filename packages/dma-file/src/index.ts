@@ -11,6 +11,7 @@ export {
   type FlushDispatcherStats,
 } from './dispatch/flush-dispatcher.js';
 export { DmaFile, type DmaFileStats } from './dma-file.js';
+export type { RangeLockOptions } from './file-locks.js';
 export type { FileStat } from './file-stat.js';
 export {
   makeDirectory,
@@ -21,6 +22,7 @@ export {
   syncDirectory,
   unlink,
 } from './file-system.js';
+export { FileTarget } from './file-target.js';
 export type { FileIoOptions, FileReadOptions, ReadMemory } from './io-options.js';
 export { Log, type LogStats } from './log/log.js';
 export type { LogOptions } from './log/log-options.js';

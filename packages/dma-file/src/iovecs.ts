@@ -18,3 +18,28 @@ export function writeIovecs(
     view.setUint32(entry + 12, 0, true);
   }
 }
+
+/**
+ * Takes `count` bytes off the front of a list at an absolute address.
+ *
+ * @returns How many entries are used up; the one behind them may have been shortened.
+ */
+export function advanceIovecs(memory: ShardMemory, listAddress: number, count: number): number {
+  const { view, address: base } = memory.arena;
+  let left = count;
+  let used = 0;
+  while (left > 0) {
+    const at = listAddress - base + used * IOVEC_SIZE_BYTES;
+    const length = view.getUint32(at + 8, true);
+    if (left < length) {
+      const address = view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32 + left;
+      view.setUint32(at, address >>> 0, true);
+      view.setUint32(at + 4, Math.floor(address / 2 ** 32), true);
+      view.setUint32(at + 8, length - left, true);
+      return used;
+    }
+    left -= length;
+    used++;
+  }
+  return used;
+}

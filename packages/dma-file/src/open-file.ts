@@ -13,6 +13,7 @@ import {
 import { directIoUnsupportedError, invalidOptionError } from './errors.js';
 import { type DmaFileOptions, integerOption, openFlags } from './open-options.js';
 import { checkPath, writePath } from './path.js';
+import { RegisteredFile } from './registered-file.js';
 
 /** A descriptor and how it must be used. */
 export interface OpenedFile {
@@ -24,6 +25,9 @@ export interface OpenedFile {
   readonly maxQueued: number;
   /** Number of the device that the file is on, `st_dev`. */
   readonly device: number;
+  /** Its number there, `st_ino`. */
+  readonly inode: number;
+  readonly registered: RegisteredFile | null;
 }
 
 interface Alignment {
@@ -57,16 +61,22 @@ export async function openFile(
   if (direct !== 'require' && direct !== 'prefer' && direct !== 'never') {
     throw invalidOptionError('direct', direct, "'require', 'prefer' or 'never'");
   }
-  const opened = (fd: number, isDirect: boolean, alignment: Alignment): OpenedFile => ({
-    fd,
-    isDirect,
-    memoryAlignmentBytes: alignment.memoryBytes,
-    offsetAlignmentBytes: alignment.offsetBytes,
-    depth,
-    maxQueued,
+  const { registerMemory = false, registerDescriptor = false } = options;
+  const opened = (fd: number, isDirect: boolean, alignment: Alignment): OpenedFile => {
     // Of an open file, so the kernel has it in memory.
-    device: fstatSync(fd).dev,
-  });
+    const { dev, ino } = fstatSync(fd);
+    return {
+      fd,
+      isDirect,
+      memoryAlignmentBytes: alignment.memoryBytes,
+      offsetAlignmentBytes: alignment.offsetBytes,
+      depth,
+      maxQueued,
+      device: dev,
+      inode: ino,
+      registered: RegisteredFile.register(shard, fd, path, { registerMemory, registerDescriptor }),
+    };
+  };
 
   if (direct === 'never') return opened(await openAt(shard, path, flags, mode), false, NONE);
   let fd = await openAt(shard, path, flags | constants.O_DIRECT, mode, -ERRNO.EINVAL);

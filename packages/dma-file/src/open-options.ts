@@ -66,6 +66,22 @@ export interface DmaFileOptions {
    * @defaultValue 'fail'
    */
   readonly whenFull?: 'fail' | 'wait';
+  /**
+   * Registers the shard's memory with the ring, which then need not look up its pages for each read and write: the
+   * first such file registers all of it, until the shard ends. It stays in physical memory, and counts against
+   * `ulimit -l` except for root. Where the ring refuses (that limit, the emulated ring) the log says so, and
+   * operations go on without; see {@link DmaFile.isMemoryRegistered}.
+   *
+   * @defaultValue false
+   */
+  readonly registerMemory?: boolean;
+  /**
+   * Registers the descriptor with the ring, which then need not look it up for each operation; on the same terms, up
+   * to 1,024 on a shard. See {@link DmaFile.isDescriptorRegistered}.
+   *
+   * @defaultValue false
+   */
+  readonly registerDescriptor?: boolean;
 }
 
 const MODES: Readonly<Record<OpenMode, OpenFlags>> = {

@@ -47,6 +47,7 @@ export interface NetworkShard {
     | 'unref'
     | 'nowMs'
     | 'ring'
+    | 'registrations'
     | 'descriptors'
     | 'zeroCopy'
   >;
@@ -115,7 +116,10 @@ export class Network {
     const maxHeldBytes = integerOption('maxHeldBytes', zeroCopy.maxHeldBytes, quarter, 0, 2 ** 32);
     this.zeroCopy = new ShardZeroCopy(
       shard.memory,
-      shard.reactor.ring,
+      {
+        probe: () => shard.reactor.ring.probe(),
+        registerMemory: () => shard.reactor.registrations.registerMemory(shard.memory.arena),
+      },
       shard.count,
       clock,
       zeroCopy,

@@ -12,3 +12,4 @@ export type { Descriptors } from './descriptors.js';
 export { MAX_OPERATIONS } from './operation-table.js';
 export type { OperationObserver, ReactorOptions, ReactorStats } from './options.js';
 export { type Poller, Reactor } from './reactor.js';
+export type { RegistrationRing, Registrations } from './registrations.js';

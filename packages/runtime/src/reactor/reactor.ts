@@ -13,6 +13,7 @@ import { Descriptors } from './descriptors.js';
 import { InFlight } from './in-flight.js';
 import type { OperationObserver, ReactorOptions, ReactorStats } from './options.js';
 import { PromisePool } from './promise-pool.js';
+import { Registrations } from './registrations.js';
 import { ringRefused } from './requirements.js';
 import { hostScheduler } from './scheduler-host.js';
 import { SubmissionQueue } from './submission-queue.js';
@@ -49,8 +50,10 @@ export class Reactor implements Disposable {
   readonly zeroCopy: Descriptors;
   /** Who serves the ring. */
   readonly backend: Backend;
-  /** The native ring: for registrations (buffers) by the packages above. */
+  /** The native ring: for rings of provided buffers, and what it offers. */
   readonly ring: Ring;
+  /** Memory and descriptors that the ring knows ahead. */
+  readonly registrations: Registrations;
   /** The ring's own descriptor: where other shards post their wake-ups. */
   readonly ringFd: number;
 
@@ -84,6 +87,7 @@ export class Reactor implements Disposable {
     );
     if (typeof description === 'number') throw ringRefused(description);
     this.ring = description.ring;
+    this.registrations = new Registrations(description.ring);
     this.ringFd = description.fd;
     const queues = new Int32Array(description.queues);
     this.#inFlight = new InFlight(this.ring);

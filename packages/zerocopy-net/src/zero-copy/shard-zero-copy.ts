@@ -19,8 +19,8 @@ const REGISTERED_BUFFER_BYTES = 2 ** 30;
 export interface ZeroCopyRing {
   /** One byte for each operation code, 1 where the kernel supports it; or an error number. */
   probe(): Uint8Array | number;
-  /** Registers pieces of memory, as addresses and lengths; 0 or a negative error number. */
-  registerBuffers(pieces: Float64Array): number;
+  /** Registers the shard's memory; 0 or a negative error number. */
+  registerMemory(): number;
 }
 
 /** What the zero-copy sends of one shard share: how they are made, what they may hold, and what they have done. */
@@ -127,26 +127,18 @@ export class ShardZeroCopy {
   }
 
   #register(ring: ZeroCopyRing): boolean {
-    const { address, sizeBytes } = this.#memory.arena;
     if (this.#mechanism !== 'send_zc') {
       this.#registrationReason = `${this.#mechanism} has no use for it`;
       return false;
     }
     // The kernel (seen in 6.18) charges the socket for each piece of a registered huge page as if it began with the page:
     // 10 KiB count as up to 2 MiB, the buffers of both ends are full at once, and each send waits for a timer.
-    if (mayHaveHugePages(address)) {
+    if (mayHaveHugePages(this.#memory.arena.address)) {
       this.#registrationReason =
         "huge pages: the kernel counts such sends as megabytes; use hugePages: 'never'";
       return false;
     }
-    const count = Math.ceil(sizeBytes / REGISTERED_BUFFER_BYTES);
-    const pieces = new Float64Array(count * 2);
-    for (let i = 0; i < count; i++) {
-      const start = i * REGISTERED_BUFFER_BYTES;
-      pieces[i * 2] = address + start;
-      pieces[i * 2 + 1] = Math.min(REGISTERED_BUFFER_BYTES, sizeBytes - start);
-    }
-    const result = ring.registerBuffers(pieces);
+    const result = ring.registerMemory();
     this.#registrationReason = result >= 0 ? 'asked for' : `the kernel refuses: ${errnoName(-result)}`;
     return result >= 0;
   }

@@ -89,6 +89,9 @@ export class FakeKernel {
           },
           probe: () => new Uint8Array(256).fill(1),
         } as unknown as NetworkShard['reactor']['ring'],
+        registrations: {
+          registerMemory: () => 0,
+        } as unknown as NetworkShard['reactor']['registrations'],
         descriptors: {
           own() {},
           disown() {},

@@ -9,7 +9,7 @@ const memory = new ShardMemory(createArena(8 * 1024 * 1024));
 function ring(...opcodes: number[]): ZeroCopyRing {
   const supported = new Uint8Array(256);
   for (const opcode of opcodes) supported[opcode] = 1;
-  return { probe: () => supported, registerBuffers: () => 0 };
+  return { probe: () => supported, registerMemory: () => 0 };
 }
 
 function zeroCopyOn(kernelRing: ZeroCopyRing, mechanism?: ZeroCopyMechanism): ShardZeroCopy {
@@ -25,7 +25,7 @@ describe('the mechanism', () => {
     expect(zeroCopyOn(ring(IORING_OP.SEND_ZC))).toMatchObject({ mechanism: 'send_zc', hasVectors: false });
     expect(zeroCopyOn(ring())).toMatchObject({ mechanism: 'msg_zerocopy' });
     expect(zeroCopyOn(ring()).stats().mechanismReason).toBe('the kernel has no SEND_ZC');
-    const blind: ZeroCopyRing = { probe: () => -ERRNO.EINVAL, registerBuffers: () => 0 };
+    const blind: ZeroCopyRing = { probe: () => -ERRNO.EINVAL, registerMemory: () => 0 };
     expect(zeroCopyOn(blind)).toMatchObject({ mechanism: 'msg_zerocopy' });
   });
 
