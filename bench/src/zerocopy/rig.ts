@@ -16,12 +16,18 @@ const SENDER_ADDRESS = '10.77.0.1';
 const SINK_ADDRESS = '10.77.0.2';
 const PORT = 7777;
 
+/** A sender in a process of its own, which stays warm between measurements. */
+export interface Sender {
+  send(totalBytes: number): Promise<SenderResult>;
+  stop(): Promise<void>;
+}
+
 /** Where senders run, and whom they send to. */
 export interface Route {
   readonly host: string;
   readonly port: number;
-  /** Runs a sender in a process of its own. */
-  send(options: Omit<SenderOptions, 'host' | 'port'>): Promise<SenderResult>;
+  /** Starts a sender, and resolves when it has warmed up. */
+  start(options: Omit<SenderOptions, 'host' | 'port'>): Promise<Sender>;
   close(): Promise<void>;
 }
 
@@ -44,10 +50,23 @@ async function stop(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-async function send(prefix: readonly string[], options: SenderOptions): Promise<SenderResult> {
+async function startSender(prefix: readonly string[], options: SenderOptions): Promise<Sender> {
   const [command, ...rest] = [...prefix, process.execPath, SENDER, JSON.stringify(options)];
-  const { stdout } = await run(command, rest, { timeout: 120_000 });
-  return JSON.parse(stdout) as SenderResult;
+  const child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const nextLine = async (): Promise<string> => {
+    const line = await lines.next();
+    if (line.done === true) throw new Error(`the sender ${options.way} has ended`);
+    return line.value;
+  };
+  await nextLine();
+  return {
+    async send(totalBytes) {
+      child.stdin.write(`${totalBytes}\n`);
+      return JSON.parse(await nextLine()) as SenderResult;
+    },
+    stop: () => stop(child),
+  };
 }
 
 /** To a reader on this machine, through the loopback device: the kernel copies whatever is asked for. */
@@ -57,7 +76,7 @@ export async function loopback(senderCpu: number, readerCpu: number): Promise<Ro
   return {
     host,
     port: PORT,
-    send: (options) => send(['taskset', '-c', String(senderCpu)], { ...options, host, port: PORT }),
+    start: (options) => startSender(['taskset', '-c', String(senderCpu)], { ...options, host, port: PORT }),
     close: () => stop(listener),
   };
 }
@@ -175,8 +194,8 @@ export async function zeroCopyRig(senderCpu: number): Promise<Route> {
   return {
     host: SINK_ADDRESS,
     port: PORT,
-    send: (options) =>
-      send([...wire.near, 'taskset', '-c', String(senderCpu)], {
+    start: (options) =>
+      startSender([...wire.near, 'taskset', '-c', String(senderCpu)], {
         ...options,
         host: SINK_ADDRESS,
         port: PORT,

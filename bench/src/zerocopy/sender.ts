@@ -1,5 +1,7 @@
-// Sends messages as fast as the peer takes them; prints the processor time that a GB cost. Arguments: JSON.
+// Sends messages as fast as the peer takes them. Arguments: JSON. Prints "ready"; then sends as many bytes as each line
+// of its input says, and prints the processor time that a GB of them cost.
 import net from 'node:net';
+import { createInterface } from 'node:readline';
 import { type BlockOwner, IOBuf } from '@sunstar/iobuf';
 import { attach } from '@sunstar/runtime';
 import { type Connection, configureNetwork, connect, networkStats } from '@sunstar/zerocopy-net';
@@ -12,26 +14,23 @@ export interface SenderOptions {
   readonly host: string;
   readonly port: number;
   readonly messageBytes: number;
-  readonly totalBytes: number;
   /** Every message comes from another place of a source this large: larger than the caches, or not. */
   readonly sourceBytes: number;
   readonly thresholdBytes?: number;
 }
 
-/** What {@link SenderOptions} cost. */
+/** What sending cost. */
 export interface SenderResult {
   readonly cpuSecondsPerGb: number;
   readonly userSecondsPerGb: number;
   readonly gbPerSecond: number;
-  readonly zeroCopySends: number;
-  readonly zeroCopyBytes: number;
-  readonly copiedByKernel: number;
 }
 
 /** Output that may wait: the same for everybody. */
 const PENDING_BYTES = 1_048_576;
-/** Sent before the clock starts: for TCP to open its window, and for V8's compiler threads, which count as well, to end. */
-const WARM_UP_SHARE = 1;
+/** Sent before anything is measured: for TCP to open its window, and for V8's compiler threads, which count as well, to end. */
+const WARM_UP_MS = 1000;
+const WARM_UP_BYTES = 50e6;
 
 type Send = (totalBytes: number) => Promise<void>;
 
@@ -115,29 +114,30 @@ async function ourSender(options: SenderOptions): Promise<Send> {
   };
 }
 
-export async function runSender(options: SenderOptions): Promise<SenderResult> {
-  const send = await (options.way === 'node' ? nodeSender(options) : ourSender(options));
-  await send(options.totalBytes * WARM_UP_SHARE);
+async function measure(send: Send, totalBytes: number): Promise<SenderResult> {
   const before = process.cpuUsage();
   const startedAt = performance.now();
-  await send(options.totalBytes);
+  await send(totalBytes);
   const { user, system } = process.cpuUsage(before);
   const seconds = (performance.now() - startedAt) / 1000;
-  const gb = options.totalBytes / 1e9;
-  const zeroCopy = options.way === 'node' ? undefined : networkStats().zeroCopy;
+  const gb = totalBytes / 1e9;
   return {
     cpuSecondsPerGb: (user + system) / 1e6 / gb,
     userSecondsPerGb: user / 1e6 / gb,
     gbPerSecond: gb / seconds,
-    zeroCopySends: zeroCopy?.sends ?? 0,
-    zeroCopyBytes: zeroCopy?.bytes ?? 0,
-    copiedByKernel: zeroCopy?.copiedByKernel ?? 0,
   };
 }
 
-const [, program, argument] = process.argv;
-if (program === import.meta.filename || program?.endsWith('/zerocopy/sender.js') === true) {
-  const result = await runSender(JSON.parse(argument) as SenderOptions);
-  console.log(JSON.stringify(result));
+async function main(): Promise<void> {
+  const options = JSON.parse(process.argv[2]) as SenderOptions;
+  const send = await (options.way === 'node' ? nodeSender(options) : ourSender(options));
+  const warmUntil = performance.now() + WARM_UP_MS;
+  while (performance.now() < warmUntil) await send(WARM_UP_BYTES);
+  console.log('ready');
+  for await (const line of createInterface({ input: process.stdin })) {
+    console.log(JSON.stringify(await measure(send, Number(line))));
+  }
   process.exit(0);
 }
+
+await main();
