@@ -4,7 +4,7 @@ import { handlerFailed, outputLimit } from './errors.js';
 import type { Network } from './network.js';
 import { MAX_FRAGMENTS_PER_SEND } from './send-tables.js';
 import { type Transport, TransportState } from './transport.js';
-import { copyCount } from './zero-copy/send-run.js';
+import { copyCount, MAX_SEND_BYTES } from './zero-copy/send-run.js';
 import { type ZeroCopyOwner, ZeroCopySide } from './zero-copy/zero-copy-side.js';
 
 const MSG_NOSIGNAL = 0x4000;
@@ -188,7 +188,8 @@ export class SendSide implements Completion, ZeroCopyOwner {
   #submit(): void {
     const { reactor, memory, tables } = this.#network;
     const content = this.#inFlight;
-    let count = copyCount(content, MAX_FRAGMENTS_PER_SEND);
+    const maxBytes = content.sizeBytes <= MAX_SEND_BYTES ? MAX_SEND_BYTES : this.#transport.maxCopyBytes;
+    let count = copyCount(content, MAX_FRAGMENTS_PER_SEND, maxBytes);
     if (content.sizeBytes >= this.#transport.limits.zeroCopyThresholdBytes) {
       this.#zeroCopy ??= new ZeroCopySide(this.#transport, this.#network, this);
       const id = this.#zeroCopy.trySend(content);

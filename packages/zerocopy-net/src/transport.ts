@@ -6,6 +6,7 @@ import type { ConnectionLimits } from './options.js';
 import { ReceiveSide } from './receive-side.js';
 import { SendSide } from './send-side.js';
 import type { ConnectionStats } from './stats.js';
+import { MAX_LOCAL_SEND_BYTES, MAX_SEND_BYTES } from './zero-copy/send-run.js';
 
 /** What a transport tells the layer above. Called inside the tick; may call the transport back. */
 export interface TransportOwner {
@@ -69,6 +70,7 @@ export class Transport {
   /** The connection ends by force: what it holds is not waited for. */
   #isForced = false;
   #isDraining = false;
+  #isPeerLocal: boolean | undefined;
 
   constructor(
     network: Network,
@@ -102,6 +104,23 @@ export class Transport {
   /** What ended the connection early, if anything did. */
   get error(): SunstarError | null {
     return this.#error;
+  }
+
+  /** The peer has an address of this machine. */
+  get isPeerLocal(): boolean {
+    if (this.#isPeerLocal === undefined) {
+      const peer = native.peerName(this.fd);
+      this.#isPeerLocal =
+        typeof peer !== 'number' &&
+        peer.family !== 'unix' &&
+        this.#network.zeroCopy.addresses.has(peer.address);
+    }
+    return this.#isPeerLocal;
+  }
+
+  /** The most bytes of one send with copies. */
+  get maxCopyBytes(): number {
+    return this.isPeerLocal ? MAX_LOCAL_SEND_BYTES : MAX_SEND_BYTES;
   }
 
   /** Sends what is waiting and FIN, waits for the peer's FIN, closes; by force after closeTimeoutMs. */

@@ -8,14 +8,7 @@ import { ErrorQueue, type ErrorQueueOwner } from './error-queue.js';
 import type { ZeroCopyMechanism } from './options.js';
 import { ZeroCopyPolicy } from './policy.js';
 import type { CopyReason } from './reasons.js';
-import {
-  copyCount,
-  MAX_LOCAL_SEND_BYTES,
-  MAX_SEND_BYTES,
-  measureRun,
-  type SendRun,
-  shortenRun,
-} from './send-run.js';
+import { copyCount, measureRun, type SendRun, shortenRun } from './send-run.js';
 import type { ShardZeroCopy } from './shard-zero-copy.js';
 import { ZeroCopyTracker } from './tracker.js';
 import type { ZeroCopySend } from './zero-copy-send.js';
@@ -102,7 +95,7 @@ export class ZeroCopySide implements ErrorQueueOwner {
     if (this.#shard.hooks?.assumesRemotePeer === true) return null;
     const peer = native.peerName(fd);
     if (typeof peer === 'number' || peer.family === 'unix') return 'notSupported';
-    if (limits.zeroCopy === 'auto' && this.#shard.addresses.has(peer.address)) return 'localPeer';
+    if (limits.zeroCopy === 'auto' && this.#transport.isPeerLocal) return 'localPeer';
     if (this.#mechanism === 'msg_zerocopy') {
       // Without this the flag is ignored: the kernel copies, and never notifies.
       if (native.setSocketOption(fd, SOL_SOCKET, SO_ZEROCOPY, 1) !== 0) return 'notSupported';
@@ -124,9 +117,10 @@ export class ZeroCopySide implements ErrorQueueOwner {
     if (reason !== null) {
       this.#shard.counters.copied[reason]++;
       // For any other reason, what is behind it will be copied just the same: it may go along.
-      const maxBytes = reason === 'localPeer' ? MAX_LOCAL_SEND_BYTES : MAX_SEND_BYTES;
       this.copyCount =
-        reason === 'belowThreshold' ? run.count : copyCount(content, MAX_FRAGMENTS_PER_SEND, maxBytes);
+        reason === 'belowThreshold'
+          ? run.count
+          : copyCount(content, MAX_FRAGMENTS_PER_SEND, this.#transport.maxCopyBytes);
       return -1;
     }
     this.#begin(content, run);
