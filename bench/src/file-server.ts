@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { allowedCpus } from '@sunstar/runtime';
 import { startNginx } from './file-server/nginx.js';
 import type { Benchmark, BenchmarkCase } from './harness/benchmark.js';
 import { ServerProcess } from './harness/server-process.js';
-import { type Wire, zeroCopyWire } from './zerocopy/rig.js';
+import { type Island, loopbackIsland, type Wire, zeroCopyWire } from './zerocopy/rig.js';
 
 // The client has one CPU, each server the other. On loopback the kernel copies what a zero-copy send would not, and
 // sendfile need not copy at all.
@@ -27,11 +27,17 @@ const SIZES = [
 ];
 
 /** Asks for one file again and again with wrk: GB/s and server CPU seconds per GB. */
-async function download(server: ServerProcess, cpu: number, name: string, bytes: number): Promise<number[]> {
+async function download(
+  server: ServerProcess,
+  cpu: number,
+  bytes: number,
+  prefix: readonly string[],
+): Promise<number[]> {
   const before = server.cpuSeconds();
   const { stdout } = await run('taskset', [
-    ...['-c', String(cpu), 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '--timeout', '15s'],
-    `http://127.0.0.1:${server.port}/${name}`,
+    ...['-c', String(cpu), ...prefix],
+    ...['wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '--timeout', '15s'],
+    `http://127.0.0.1:${server.port}/file.bin`,
   ]);
   const after = server.cpuSeconds();
   const failed = /Non-2xx[^\n]*|Socket errors[^\n]*/.exec(stdout);
@@ -41,11 +47,12 @@ async function download(server: ServerProcess, cpu: number, name: string, bytes:
   return [gigabytes / SECONDS, seconds / gigabytes];
 }
 
-/** The ports whose segments the far end of the wire takes. */
+/** The first of the ports whose segments the far end of the wire takes, and how many each run has. */
 const FIRST_PORT = 7777;
-const WIRE_CONNECTIONS = 4;
+const PORTS_PER_RUN = 2000;
 /** BBR, the default of some machines, paces with a timer for each piece: that would be most of what is measured. */
 const CONGESTION_CONTROL = 'reno';
+const DEFAULT_CONGESTION_CONTROL = readFileSync('/proc/sys/net/ipv4/tcp_congestion_control', 'utf8').trim();
 let wireRuns = 0;
 
 /**
@@ -57,16 +64,16 @@ async function sendOnWire(
   start: () => Promise<ServerProcess>,
   cpu: number,
   wire: Wire,
+  bytes: number,
 ): Promise<readonly number[]> {
   const server = await start();
   const program = fileURLToPath(new URL('./file-server/requester.js', import.meta.url));
-  // Sockets of the last run may be left for a moment.
-  const firstPort = FIRST_PORT + (wireRuns++ % 5) * WIRE_CONNECTIONS;
+  // Sockets of earlier runs may be left for a while.
+  const firstPort = FIRST_PORT + (wireRuns++ % 12) * PORTS_PER_RUN;
   const words = [...wire.far, 'taskset', '-c', cpu, process.execPath, program];
-  const [command, ...rest] = [
-    ...words,
-    ...[wire.nearAddress, server.port, '/file.bin', WIRE_CONNECTIONS, firstPort],
-  ].map(String);
+  const [command, ...rest] = [...words, wire.nearAddress, server.port, '/file.bin', bytes, firstPort].map(
+    String,
+  );
   const requester = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
     for await (const line of createInterface({ input: requester.stdout })) if (line === 'ready') break;
@@ -87,13 +94,17 @@ async function sendOnWire(
 
 const NAMES = ['sunstar', 'node:http, fs streams', 'nginx, sendfile'] as const;
 
-function sizeCase(size: (typeof SIZES)[number], where: 'loopback' | 'rig'): BenchmarkCase {
+/** Where files are sent: over loopback as the machine has it, with another congestion control, or over the wire. */
+type Where = 'loopback' | 'reno' | 'rig';
+
+function sizeCase(size: (typeof SIZES)[number], where: Where): BenchmarkCase {
   const [serverCpu, clientCpu] = allowedCpus();
   const servers: ServerProcess[] = [];
   let directory: string;
   let wire: Wire | undefined;
+  let island: Island | undefined;
   const start = (index: number): Promise<ServerProcess> => {
-    const prefix = wire?.near ?? [];
+    const prefix = wire?.near ?? island?.prefix ?? [];
     const host = wire?.nearAddress ?? '127.0.0.1';
     if (index === 2) return startNginx(serverCpu, directory, directory, host, prefix);
     const program = fileURLToPath(new URL('./file-server/servers.js', import.meta.url));
@@ -102,12 +113,18 @@ function sizeCase(size: (typeof SIZES)[number], where: 'loopback' | 'rig'): Benc
   };
   const measure = (index: number) => () =>
     wire === undefined
-      ? download(servers[index], clientCpu, 'file.bin', size.bytes)
-      : sendOnWire(() => start(index), clientCpu, wire);
+      ? download(servers[index], clientCpu, size.bytes, island?.prefix ?? [])
+      : sendOnWire(() => start(index), clientCpu, wire, size.bytes);
+  const names = {
+    loopback: `loopback, ${DEFAULT_CONGESTION_CONTROL}`,
+    reno: `loopback, ${CONGESTION_CONTROL}`,
+    rig: `rig, ${CONGESTION_CONTROL}`,
+  };
+  const name = `${names[where]}, ${size.name}`;
   return {
     metrics: [
-      { case: `${where}, ${size.name}: rate`, unit: 'GB/s', higherIsBetter: true },
-      { case: `${where}, ${size.name}: server CPU`, unit: 's/GB', higherIsBetter: false },
+      { case: `${name}: rate`, unit: 'GB/s', higherIsBetter: true },
+      { case: `${name}: server CPU`, unit: 's/GB', higherIsBetter: false },
     ],
     async setup() {
       if (clientCpu === undefined)
@@ -116,12 +133,17 @@ function sizeCase(size: (typeof SIZES)[number], where: 'loopback' | 'rig'): Benc
       mkdirSync(parent, { recursive: true });
       directory = mkdtempSync(join(parent, 'files-'));
       writeFileSync(join(directory, 'file.bin'), randomBytes(size.bytes));
-      if (where === 'rig') wire = await zeroCopyWire(CONGESTION_CONTROL);
-      else for (const index of NAMES.keys()) servers.push(await start(index));
+      if (where === 'rig') {
+        wire = await zeroCopyWire(CONGESTION_CONTROL);
+        return;
+      }
+      if (where === 'reno') island = await loopbackIsland(CONGESTION_CONTROL);
+      for (const index of NAMES.keys()) servers.push(await start(index));
     },
     async teardown() {
       for (const server of servers) await server.stop();
       await wire?.close();
+      await island?.close();
       rmSync(directory, { recursive: true, force: true });
     },
     ours: measure(0),
@@ -135,13 +157,15 @@ function sizeCase(size: (typeof SIZES)[number], where: 'loopback' | 'rig'): Benc
 /** Static files, over loopback and over a wire on which zero copy is real. */
 const benchmark: Benchmark = {
   description:
-    'examples/file-server against node:http with fs streams and nginx, on loopback (needs wrk and nginx) and on the rig of zerocopy (what that needs)',
+    'examples/file-server against node:http with fs streams and nginx, on loopback with two congestion controls (needs wrk, nginx, and root for the second) and on the rig of zerocopy (what that needs)',
   prepare: () =>
     Promise.resolve({
       cases: [
         ...SIZES.map((size) => sizeCase(size, 'loopback')),
-        // The server drops requests whose acknowledgements are too old, so of smaller files it would soon have none to send.
-        ...SIZES.slice(-1).map((size) => sizeCase(size, 'rig')),
+        ...(DEFAULT_CONGESTION_CONTROL === CONGESTION_CONTROL ? [] : SIZES).map((size) =>
+          sizeCase(size, 'reno'),
+        ),
+        ...SIZES.map((size) => sizeCase(size, 'rig')),
       ],
     }),
 };

@@ -107,7 +107,7 @@ export interface Wire {
   /** Put in front of a command, runs it at the end of the sender. */
   readonly near: readonly string[];
   readonly nearAddress: string;
-  /** … at the other end, where every segment to ports 7777 to 7799 is acknowledged and nothing arrives. */
+  /** … at the other end, where every segment to ports 7777 to 32000 is acknowledged and nothing arrives. */
   readonly far: readonly string[];
   /** Bytes that left the sender, headers included. */
   sentBytes(): Promise<number>;
@@ -148,6 +148,9 @@ export async function zeroCopyWire(congestionControl?: string): Promise<Wire> {
         settings.push(`net.ipv4.tcp_congestion_control=${congestionControl}`);
       await run('ip', ['netns', 'exec', namespace, 'sysctl', '-qw', ...settings]);
     }
+    // Requests of one connection leave at once: what acknowledges them is swallowed with the answers.
+    const subnet = `${SINK_ADDRESS.slice(0, SINK_ADDRESS.lastIndexOf('.'))}.0/24`;
+    await ip('-n', far, 'route', 'change', subnet, 'dev', 'rig1', 'src', SINK_ADDRESS, 'initcwnd', '60');
     await run('tc', ['-n', far, 'qdisc', 'add', 'dev', 'rig1', 'clsact']);
     await run('tc', [
       '-n',
@@ -182,6 +185,36 @@ export async function zeroCopyWire(congestionControl?: string): Promise<Wire> {
     },
     close,
   };
+}
+
+/** A network namespace that has only loopback: other settings than the machine's. */
+export interface Island {
+  /** Put in front of a command, runs it there. */
+  readonly prefix: readonly string[];
+  close(): Promise<void>;
+}
+
+/** Needs root and iproute2. @param congestionControl - Of its connections. */
+export async function loopbackIsland(congestionControl: string): Promise<Island> {
+  const name = `sunstar-island-${process.pid}`;
+  const close = async (): Promise<void> => {
+    await run('ip', ['netns', 'del', name]).catch(() => {});
+  };
+  const prefix = ['ip', 'netns', 'exec', name];
+  try {
+    await run('ip', ['netns', 'add', name]);
+    await run('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
+    await run('ip', [
+      ...prefix.slice(1),
+      'sysctl',
+      '-qw',
+      `net.ipv4.tcp_congestion_control=${congestionControl}`,
+    ]);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { prefix, close };
 }
 
 /** From one end of such a wire to the other. */

@@ -22,7 +22,7 @@ static __always_inline __u32 swap32(__u32 value) {
 }
 
 #define FIRST_PORT 7777
-#define LAST_PORT 7799
+#define LAST_PORT 32000
 #define HEADERS (sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr))
 
 struct headers {
