@@ -41,8 +41,11 @@ export interface Ring {
   unref(): void;
   /** One byte for each operation code, 1 where the kernel supports it; or a negative error number. */
   probe(): Uint8Array | number;
-  /** Registers a ring of provided buffers; returns its memory, or a negative error number. */
-  registerBufferRing(groupId: number, entryCount: number): ArrayBuffer | number;
+  /**
+   * Registers a ring of provided buffers; returns its memory, or a negative error number. Each buffer of an incremental
+   * one takes one piece of data behind the other until it is full; kernels before 6.12 answer `-EINVAL`.
+   */
+  registerBufferRing(groupId: number, entryCount: number, isIncremental?: boolean): ArrayBuffer | number;
   /** 0 or a negative error number. */
   unregisterBufferRing(groupId: number): number;
   /** Registers memory for fixed operations, as pairs of address and length; 0 or a negative error number. */

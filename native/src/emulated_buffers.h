@@ -12,11 +12,11 @@ namespace sunstar {
 
 class ProvidedBuffers {
  public:
-  int Add(uint16_t group, uint32_t entries, void* memory) {
+  int Add(uint16_t group, uint32_t entries, void* memory, bool is_incremental) {
     if (entries == 0 || entries > kMaxEntries || (entries & (entries - 1)) != 0) return -EINVAL;
     if (group >= groups_.size()) groups_.resize(group + size_t{1});
     if (groups_[group].buffers != nullptr) return -EEXIST;
-    groups_[group] = {static_cast<ProvidedBuffer*>(memory), static_cast<uint16_t>(entries - 1), 0};
+    groups_[group] = {static_cast<ProvidedBuffer*>(memory), static_cast<uint16_t>(entries - 1), 0, is_incremental};
     return 0;
   }
 
@@ -35,7 +35,18 @@ class ProvidedBuffers {
     return &one.buffers[one.head & one.mask];
   }
 
-  void Take(uint16_t group) { groups_[group].head++; }
+  // Uses so many bytes of the next buffer; true when the rest of it stays for others.
+  bool Take(uint16_t group, uint32_t bytes) {
+    Group& one = groups_[group];
+    if (one.is_incremental) {
+      ProvidedBuffer& buffer = one.buffers[one.head & one.mask];
+      buffer.addr += bytes;
+      buffer.len -= bytes;
+      if (buffer.len > 0) return true;
+    }
+    one.head++;
+    return false;
+  }
 
  private:
   static constexpr uint32_t kMaxEntries = 32768;
@@ -44,6 +55,7 @@ class ProvidedBuffers {
     ProvidedBuffer* buffers = nullptr;
     uint16_t mask = 0;
     uint16_t head = 0;
+    bool is_incremental = false;
   };
 
   std::vector<Group> groups_;

@@ -125,8 +125,8 @@ int EmulatedRing::RegisterFiles(const int32_t*, uint32_t) { return -EOPNOTSUPP; 
 
 int EmulatedRing::UpdateRegisteredFile(uint32_t, int32_t) { return -EOPNOTSUPP; }
 
-int EmulatedRing::AddBufferRing(uint16_t group, uint32_t entries, void* memory) {
-  return buffers_.Add(group, entries, memory);
+int EmulatedRing::AddBufferRing(uint16_t group, uint32_t entries, void* memory, bool is_incremental) {
+  return buffers_.Add(group, entries, memory, is_incremental);
 }
 
 int EmulatedRing::UnregisterBufferRing(uint16_t group) { return buffers_.Remove(group); }

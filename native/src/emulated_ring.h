@@ -43,7 +43,7 @@ class EmulatedRing final : public Ring {
     int32_t result;
   };
 
-  int AddBufferRing(uint16_t group, uint32_t entries, void* memory) override;
+  int AddBufferRing(uint16_t group, uint32_t entries, void* memory, bool is_incremental) override;
   void CancelAll() override;
   void Close() override;
 

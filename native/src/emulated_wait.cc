@@ -186,7 +186,7 @@ bool EmulatedRing::AttemptBuffers(Operation* operation, bool is_exhaustive) {
       const bool is_full = static_cast<uint32_t>(result) == buffer->len;
       const bool has_more = operation->is_stream && (is_full || !operation->is_tcp) && HasInput(entry.fd);
       if (has_more) flags |= IORING_CQE_F_SOCK_NONEMPTY;
-      buffers_.Take(entry.buf_group);
+      if (buffers_.Take(entry.buf_group, static_cast<uint32_t>(result))) flags |= kCompletionBufferMore;
       if (!is_last) {
         Post(entry.user_data, result, flags | IORING_CQE_F_MORE);
         // What comes now is another event; but the end of the stream, and urgent data, are events already.

@@ -122,11 +122,12 @@ int KernelRing::UpdateRegisteredFile(uint32_t slot, int32_t descriptor) {
   return result < 0 ? result : 0;
 }
 
-int KernelRing::AddBufferRing(uint16_t group, uint32_t entries, void* memory) {
+int KernelRing::AddBufferRing(uint16_t group, uint32_t entries, void* memory, bool is_incremental) {
   BufferRingRegistration registration{};
   registration.ring_addr = reinterpret_cast<uint64_t>(memory);
   registration.ring_entries = entries;
   registration.bgid = group;
+  if (is_incremental) registration.flags = kBufferRingIncremental;
   return Register(kRegisterBufferRing, &registration, 1);
 }
 

@@ -23,7 +23,7 @@ class KernelRing final : public Ring {
   // Counts what an enter took of the submission queue, from `head` on.
   void Took(uint32_t head);
   int Register(uint32_t opcode, void* argument, uint32_t count) const;
-  int AddBufferRing(uint16_t group, uint32_t entries, void* memory) override;
+  int AddBufferRing(uint16_t group, uint32_t entries, void* memory, bool is_incremental) override;
   void CancelAll() override;
   void Close() override;
 

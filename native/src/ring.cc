@@ -40,14 +40,14 @@ int Ring::MapControl() {
   return 0;
 }
 
-void* Ring::RegisterBufferRing(uint16_t group, uint32_t entries, int* error) {
+void* Ring::RegisterBufferRing(uint16_t group, uint32_t entries, bool is_incremental, int* error) {
   const size_t size = entries * sizeof(ProvidedBuffer);
   void* memory = MapAnonymous(size);
   if (memory == nullptr) {
     *error = -ENOMEM;
     return nullptr;
   }
-  *error = AddBufferRing(group, entries, memory);
+  *error = AddBufferRing(group, entries, memory, is_incremental);
   if (*error < 0) {
     munmap(memory, size);
     return nullptr;

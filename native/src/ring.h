@@ -73,8 +73,9 @@ class Ring {
   // A table of descriptors, −1 for free places, and a change of one of them.
   virtual int RegisterFiles(const int32_t* descriptors, uint32_t count) = 0;
   virtual int UpdateRegisteredFile(uint32_t slot, int32_t descriptor) = 0;
-  // The memory of a new provided-buffer ring, or nullptr with *error set.
-  void* RegisterBufferRing(uint16_t group, uint32_t entries, int* error);
+  // The memory of a new provided-buffer ring, or nullptr with *error set. The buffers of an incremental one are used
+  // up bit by bit (since Linux 6.12; before, -EINVAL).
+  void* RegisterBufferRing(uint16_t group, uint32_t entries, bool is_incremental, int* error);
   virtual int UnregisterBufferRing(uint16_t group) = 0;
 
   uint32_t Unsubmitted() const { return *Word(params_.sq_off.tail) - LoadAcquire(Word(params_.sq_off.head)); }
@@ -107,7 +108,7 @@ class Ring {
   uint32_t* Word(uint32_t offset) const { return reinterpret_cast<uint32_t*>(memory_ + offset); }
   // The memory besides the queues.
   int MapControl();
-  virtual int AddBufferRing(uint16_t group, uint32_t entries, void* memory) = 0;
+  virtual int AddBufferRing(uint16_t group, uint32_t entries, void* memory, bool is_incremental) = 0;
   virtual void CancelAll() = 0;
   // Nothing is in flight any more: lets go of everything but the memory.
   virtual void Close() = 0;

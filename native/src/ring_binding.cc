@@ -72,12 +72,13 @@ class RingBinding : public Napi::ObjectWrap<RingBinding> {
     return supported;
   }
 
-  // registerBufferRing(group, entries): its memory, or a negative error number
+  // registerBufferRing(group, entries, isIncremental): its memory, or a negative error number
   Napi::Value RegisterBufferRing(const Napi::CallbackInfo& info) {
     const auto group = static_cast<uint16_t>(info[0].As<Napi::Number>().Uint32Value());
     const uint32_t entries = info[1].As<Napi::Number>().Uint32Value();
+    const bool is_incremental = info[2].ToBoolean();
     int error = 0;
-    void* memory = ring_->RegisterBufferRing(group, entries, &error);
+    void* memory = ring_->RegisterBufferRing(group, entries, is_incremental, &error);
     if (memory == nullptr) return Napi::Number::New(info.Env(), error);
     return Napi::ArrayBuffer::New(info.Env(), memory, entries * sizeof(ProvidedBuffer));
   }

@@ -67,6 +67,10 @@ constexpr uint64_t kMessageData = 0;
 
 constexpr uint32_t kRegisterBufferRing = 22;
 constexpr uint32_t kUnregisterBufferRing = 23;
+// In `flags` of the registration: each buffer is used up bit by bit.
+constexpr uint16_t kBufferRingIncremental = 2;
+// In a completion: the rest of the provided buffer is still with the kernel.
+constexpr uint32_t kCompletionBufferMore = 16;
 constexpr uint32_t kRegisterSyncCancel = 24;
 
 // struct io_uring_buf

@@ -77,7 +77,7 @@ export class ManualRing implements FileReactor {
     const submission = this.parked[index];
     if (submission.result !== undefined) return;
     submission.result = error < 0 ? error : this.#move(submission, limit);
-    submission.completion.arrived?.(submission.result);
+    submission.completion.arrived?.(submission.result, 0);
   }
 
   #move(submission: Submission, limit: number): number {

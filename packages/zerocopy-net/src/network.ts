@@ -1,5 +1,4 @@
 import {
-  type Completion,
   callIn,
   currentGroupId,
   currentShard,
@@ -7,19 +6,12 @@ import {
   type ShardContext,
   type ShardMemory,
   SunstarError,
-  systemError,
 } from '@sunstar/runtime';
 import { DueList } from './due-list.js';
-import { invalidOption } from './errors.js';
 import { registerNetworkMetrics } from './network-metrics.js';
 import { integerOption } from './options.js';
-import {
-  affordableBufferCount,
-  MAX_RECEIVE_BUFFER_BYTES,
-  MAX_RECEIVE_BUFFERS,
-  MIN_RECEIVE_BUFFER_BYTES,
-  ReceivePool,
-} from './receive-pool.js';
+import { type ReceiveBufferOptions, ReceiveBuffers } from './receive-buffers.js';
+import type { ReceivePool } from './receive-pool.js';
 import { SendTables } from './send-tables.js';
 import { addTo, type ConnectionStats, newConnectionStats } from './stats.js';
 import { Sweeper } from './sweeper.js';
@@ -27,10 +19,6 @@ import type { Transport } from './transport.js';
 import type { ZeroCopyOptions } from './zero-copy/options.js';
 import { ShardZeroCopy } from './zero-copy/shard-zero-copy.js';
 import type { ZeroCopyStats } from './zero-copy/stats.js';
-
-/** Bulk input costs a sixth less processor time than with 4 KiB; small messages cost the same. */
-const DEFAULT_RECEIVE_BUFFER_BYTES = 16_384;
-const DEFAULT_RECEIVE_BUFFER_COUNT = 1024;
 
 /** What a network needs of its shard: a {@link ShardContext} has it. */
 export interface NetworkShard {
@@ -64,17 +52,7 @@ function monotonicMs(): number {
 }
 
 /** Options of {@link configureNetwork}. */
-export interface NetworkOptions {
-  /**
-   * Bytes of one receive buffer, a power of two. Larger ones save work on bulk transfers, smaller ones
-   * memory. @defaultValue 16384; 512 to 131072
-   */
-  readonly receiveBufferBytes?: number;
-  /**
-   * How many of them the shard has, a power of two. @defaultValue 1024, but at most a sixteenth of the
-   * shard's memory; 8 to 32768
-   */
-  readonly receiveBufferCount?: number;
+export interface NetworkOptions extends ReceiveBufferOptions {
   /** How large output is sent without a copy. */
   readonly zeroCopy?: ZeroCopyOptions;
 }
@@ -87,6 +65,8 @@ export class Network {
   readonly reactor: NetworkShard['reactor'];
   readonly memory: ShardMemory;
   readonly log: NetworkShard['log'];
+  readonly receiveBuffers: ReceiveBuffers;
+  /** What connections receive into. */
   readonly pool: ReceivePool;
   readonly tables: SendTables;
   readonly sweeper: Sweeper;
@@ -125,41 +105,8 @@ export class Network {
       zeroCopy,
       maxHeldBytes,
     );
-    const bufferBytes = powerOfTwo(
-      'receiveBufferBytes',
-      options.receiveBufferBytes,
-      DEFAULT_RECEIVE_BUFFER_BYTES,
-      MIN_RECEIVE_BUFFER_BYTES,
-      MAX_RECEIVE_BUFFER_BYTES,
-    );
-    const affordable = affordableBufferCount(
-      shard.memory.arena.sizeBytes,
-      bufferBytes,
-      DEFAULT_RECEIVE_BUFFER_COUNT,
-    );
-    const serveWaiters: Completion = { complete: () => this.pool.serveWaiters() };
-    this.pool = new ReceivePool(
-      shard.memory,
-      {
-        registerBufferRing: (groupId, entryCount) => {
-          const ring = shard.reactor.ring.registerBufferRing(groupId, entryCount);
-          if (typeof ring === 'number') throw systemError('io_uring_register', ring, 'provided buffer ring');
-          return ring;
-        },
-        scheduleWaiters: () => shard.reactor.defer(serveWaiters),
-      },
-      {
-        groupId: shard.reactor.allocateBufferGroup(),
-        bufferBytes,
-        bufferCount: powerOfTwo(
-          'receiveBufferCount',
-          options.receiveBufferCount,
-          affordable,
-          8,
-          MAX_RECEIVE_BUFFERS,
-        ),
-      },
-    );
+    this.receiveBuffers = new ReceiveBuffers(shard.reactor, shard.memory, options);
+    this.pool = this.receiveBuffers.streams;
   }
 
   /** Connections whose descriptor is open. */
@@ -223,23 +170,10 @@ export class Network {
 
   /** Throws when the parts contradict each other. */
   invariants(): void {
-    this.pool.invariants();
+    this.receiveBuffers.invariants();
     this.zeroCopy.invariants();
     for (const transport of this.#transports) transport.invariants();
   }
-}
-
-function powerOfTwo(
-  name: string,
-  value: number | undefined,
-  defaultValue: number,
-  min: number,
-  max: number,
-): number {
-  const checked = integerOption(name, value, defaultValue, min, max);
-  if ((checked & (checked - 1)) !== 0)
-    throw invalidOption(name, value, `a power of two from ${min} to ${max}`);
-  return checked;
 }
 
 const networks = new WeakMap<ShardMemory, Network>();
@@ -280,8 +214,12 @@ export interface NetworkStats extends ConnectionStats {
   readonly receiveBufferBytes: number;
   /** How many there are. */
   readonly receiveBufferCount: number;
-  /** How many are with the kernel, ready to be filled. */
+  /** How many are with the kernel and not full. */
   readonly receiveBuffersFree: number;
+  /** Pieces of input that lie in receive buffers and were not let go of: held by an `IOBuf`, or about to be delivered. */
+  readonly receivePiecesHeld: number;
+  /** Pieces share a receive buffer until it is full; false: each takes a whole one, as on Linux before 6.12. */
+  readonly incrementalReceive: boolean;
   /** How large output is sent, and why. */
   readonly zeroCopy: ZeroCopyStats;
 }
@@ -294,6 +232,8 @@ export function networkStats(): NetworkStats {
     receiveBufferBytes: network.pool.bufferBytes,
     receiveBufferCount: network.pool.bufferCount,
     receiveBuffersFree: network.pool.free,
+    receivePiecesHeld: network.pool.heldPieces,
+    incrementalReceive: network.pool.isIncremental,
     zeroCopy: network.zeroCopy.stats(),
   };
 }

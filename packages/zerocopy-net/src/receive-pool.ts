@@ -1,6 +1,6 @@
 import type { BlockOwner } from '@sunstar/iobuf';
 import type { ShardMemory } from '@sunstar/runtime';
-import { SunstarError } from '@sunstar/runtime';
+import { IORING_CQE_F, SunstarError } from '@sunstar/runtime';
 
 /** Bytes of one `struct io_uring_buf`: u64 address, u32 length, u16 buffer id, u16 reserved. */
 const ENTRY_BYTES = 16;
@@ -8,6 +8,9 @@ const ENTRY_BYTES = 16;
 const TAIL_WORD = 7;
 const TWO_POW_32 = 4294967296;
 const storesKeepOrder: boolean = process.arch === 'x64';
+const { BUF_MORE } = IORING_CQE_F;
+/** The longest piece that is copied when it is kept: its copy costs less than to hold a buffer for it. */
+const LONGEST_COPY_BYTES = 4096;
 
 /** The smallest receive buffer. */
 export const MIN_RECEIVE_BUFFER_BYTES = 512;
@@ -25,7 +28,7 @@ export interface BufferWaiter {
 /** What the pool needs of its surroundings. */
 export interface ReceivePoolHost {
   /** Memory of a provided-buffer ring of `entryCount` entries that the kernel takes buffers from. */
-  registerBufferRing(groupId: number, entryCount: number): ArrayBuffer;
+  registerBufferRing(groupId: number, entryCount: number, isIncremental: boolean): ArrayBuffer;
   /** Called at most once until {@link ReceivePool.serveWaiters} ran: there are buffers and waiters. */
   scheduleWaiters(): void;
 }
@@ -37,6 +40,11 @@ export interface ReceivePoolOptions {
   readonly bufferBytes: number;
   /** A power of two, at most {@link MAX_RECEIVE_BUFFERS}. */
   readonly bufferCount: number;
+  /**
+   * Each buffer takes one piece of data behind the other until it is full (`IOU_PBUF_RING_INC`), whichever connections
+   * they are of; else a piece takes a whole buffer.
+   */
+  readonly isIncremental: boolean;
 }
 
 /**
@@ -44,9 +52,12 @@ export interface ReceivePoolOptions {
  * A receive takes none while it waits, only when there is data, so that ten thousand idle connections
  * hold no memory.
  *
- * A buffer is either with the kernel, or out: its bytes are being looked at, or an iobuf adopted it.
- * Every buffer that is out comes back exactly once: by {@link giveBack}, or by {@link release} as the
- * owner of an adopted fragment.
+ * A buffer is with the kernel until it is full, with its first piece unless the pool is incremental; then it is out,
+ * until nobody needs its bytes any more: who looks at a piece calls {@link done}, and each iobuf fragment that
+ * {@link adopted} one calls {@link release}.
+ *
+ * The kernel does not say where in a buffer a piece lies: it is behind those before it. So {@link take} must be called
+ * for the completions in the order in which they were posted.
  */
 export class ReceivePool implements BlockOwner {
   readonly groupId: number;
@@ -56,6 +67,9 @@ export class ReceivePool implements BlockOwner {
   readonly bufferCount: number;
   /** When fewer than this are with the kernel, what is kept is copied out of the pool. */
   readonly lowWater: number;
+  /** Pieces up to so many bytes are copied when they are kept. */
+  readonly copiedBytes: number;
+  readonly isIncremental: boolean;
 
   readonly #memory: ShardMemory;
   readonly #host: ReceivePoolHost;
@@ -63,38 +77,51 @@ export class ReceivePool implements BlockOwner {
   readonly #shift: number;
   readonly #words: Uint32Array;
   readonly #halves: Uint16Array;
-  readonly #isOut: Uint8Array;
+  /** For each buffer: 1 while the kernel fills it, 1 for each piece until it is done, and 1 for each that was adopted. */
+  readonly #references: Uint32Array;
+  /** Bytes of each buffer that the kernel has used. */
+  readonly #used: Uint32Array;
   readonly #waiters = new Set<BufferWaiter>();
   #waitersScheduled = false;
   #tail = 0;
   #free = 0;
 
   constructor(memory: ShardMemory, host: ReceivePoolHost, options: ReceivePoolOptions) {
-    const { groupId, bufferBytes, bufferCount } = options;
+    const { groupId, bufferBytes, bufferCount, isIncremental } = options;
     this.groupId = groupId;
     this.bufferBytes = bufferBytes;
     this.bufferCount = bufferCount;
+    this.isIncremental = isIncremental;
     this.lowWater = bufferCount >>> 2;
+    this.copiedBytes = isIncremental ? Math.min(LONGEST_COPY_BYTES, bufferBytes >>> 2) : bufferBytes >>> 2;
     this.#memory = memory;
     this.#host = host;
     this.#shift = 31 - Math.clz32(bufferBytes);
     this.#base = memory.allocatePermanent(bufferBytes * bufferCount);
-    this.#isOut = new Uint8Array(bufferCount).fill(1);
+    this.#references = new Uint32Array(bufferCount);
+    this.#used = new Uint32Array(bufferCount).fill(bufferBytes);
     let ring: ArrayBuffer;
     try {
-      ring = host.registerBufferRing(groupId, bufferCount);
+      ring = host.registerBufferRing(groupId, bufferCount, isIncremental);
     } catch (error) {
       memory.free(this.#base);
       throw error;
     }
     this.#words = new Uint32Array(ring, 0, bufferCount * (ENTRY_BYTES / 4));
     this.#halves = new Uint16Array(ring, 0, bufferCount * (ENTRY_BYTES / 2));
-    for (let id = 0; id < bufferCount; id++) this.giveBack(id);
+    for (let id = 0; id < bufferCount; id++) this.#giveBack(id);
   }
 
   /** Buffers that are with the kernel, as far as completions have told. */
   get free(): number {
     return this.#free;
+  }
+
+  /** Pieces that are being looked at, wait for it, or were adopted. */
+  get heldPieces(): number {
+    let references = 0;
+    for (let id = 0; id < this.bufferCount; id++) references += this.#references[id];
+    return references - this.#free;
   }
 
   /** Few buffers are left: copy what is kept, so that a slow consumer cannot hold the whole pool. */
@@ -107,23 +134,53 @@ export class ReceivePool implements BlockOwner {
     return this.#waiters.size;
   }
 
-  /** Arena offset of a buffer. */
-  offsetOf(id: number): number {
-    return this.#base + id * this.bufferBytes;
+  /**
+   * A completion said that the kernel used so many bytes of this buffer; returns where they begin in the arena. They
+   * stay as they are until {@link done}, and longer if they are {@link adopted}.
+   *
+   * @param flags - Those of the completion.
+   */
+  take(id: number, sizeBytes: number, flags: number): number {
+    const bufferBytes = this.bufferBytes;
+    const before = this.#used[id];
+    const after = before + sizeBytes;
+    if (before >= bufferBytes || after > bufferBytes) throw notThere(id, sizeBytes);
+    const at = this.#base + id * bufferBytes + before;
+    // Where nothing was received, kernels before 7.0 say wrongly that the buffer is used up.
+    if (this.isIncremental && after < bufferBytes && ((flags & BUF_MORE) !== 0 || sizeBytes === 0)) {
+      this.#used[id] = after;
+      this.#references[id]++;
+      return at;
+    }
+    // The kernel's reference becomes the piece's.
+    this.#used[id] = bufferBytes;
+    this.#free--;
+    return at;
   }
 
-  /** A completion said that the kernel used this buffer. */
-  take(id: number): void {
-    if (this.#isOut[id] !== 0)
-      throw poolError(`The kernel used receive buffer ${id}, which it did not have.`);
-    this.#isOut[id] = 1;
-    this.#free--;
+  /** Who looked at a piece of this buffer does not any more; once for each {@link take}. */
+  done(id: number): void {
+    const left = this.#references[id] - 1;
+    // The last one is the kernel's until the buffer is full.
+    if (left < 0 || (left === 0 && this.#used[id] !== this.bufferBytes)) throw givenBackTwice(id);
+    this.#references[id] = left;
+    if (left === 0) this.#giveBack(id);
+  }
+
+  /** Before {@link done}: an iobuf adopts a piece of this buffer and will {@link release} it. */
+  adopted(offset: number): void {
+    this.#references[(offset - this.#base) >>> this.#shift]++;
+  }
+
+  /** The last iobuf that adopted the piece at this arena offset let go of it. */
+  release(offset: number): void {
+    this.done((offset - this.#base) >>> this.#shift);
   }
 
   /** Hands a buffer (again) to the kernel. */
-  giveBack(id: number): void {
-    if (this.#isOut[id] !== 1) throw poolError(`Receive buffer ${id} was given back twice.`);
-    this.#isOut[id] = 0;
+  #giveBack(id: number): void {
+    this.#references[id] = 1;
+    this.#used[id] = 0;
     this.#free++;
     const address = this.#memory.arena.address + this.#base + id * this.bufferBytes;
     const slot = this.#tail & (this.bufferCount - 1);
@@ -143,11 +200,6 @@ export class ReceivePool implements BlockOwner {
       this.#waitersScheduled = true;
       this.#host.scheduleWaiters();
     }
-  }
-
-  /** The last iobuf that adopted the buffer at this arena offset let go of it. */
-  release(offset: number): void {
-    this.giveBack((offset - this.#base) >>> this.#shift);
   }
 
   /** Calls {@link BufferWaiter.buffersAvailable} once, as soon as there is a buffer. */
@@ -185,13 +237,26 @@ export class ReceivePool implements BlockOwner {
   /** Throws when the books do not add up. */
   invariants(): void {
     let out = 0;
-    for (const flag of this.#isOut) out += flag;
+    for (let id = 0; id < this.bufferCount; id++) {
+      if (this.#references[id] === 0) throw poolError(`Buffer ${id} is lost.`);
+      if (this.#used[id] === this.bufferBytes) out++;
+      else if (!this.isIncremental && (this.#used[id] > 0 || this.#references[id] > 1))
+        throw poolError(`Buffer ${id} is with the kernel and in use.`);
+    }
     if (out + this.#free !== this.bufferCount) throw poolError(`${out} out, ${this.#free} with the kernel.`);
     if (this.#waiters.size > 0 && this.#free > 0 && !this.#waitersScheduled) {
       throw poolError('Buffers and waiters, but nobody brings them together.');
     }
     if (this.#halves[TAIL_WORD] !== this.#tail) throw poolError('The tail was overwritten.');
   }
+}
+
+function notThere(id: number, sizeBytes: number): SunstarError {
+  return poolError(`The kernel used ${sizeBytes} bytes of receive buffer ${id}, which it did not have.`);
+}
+
+function givenBackTwice(id: number): SunstarError {
+  return poolError(`Receive buffer ${id} was given back twice.`);
 }
 
 function poolError(message: string): SunstarError {

@@ -41,7 +41,8 @@ export class ReceiveSide implements Completion, BufferWaiter {
   #currentLength = 0;
   /** Whether that range is a receive buffer, or held. */
   #currentInPool = false;
-  #adopted = false;
+  /** Where the pieces lie whose completions wait for a turn of their scheduling group, first in, first out. */
+  readonly #arrivals: number[] = [];
 
   constructor(transport: Transport, network: Network) {
     this.#transport = transport;
@@ -136,7 +137,7 @@ export class ReceiveSide implements Completion, BufferWaiter {
     const length = this.#currentLength;
     if (length === 0) throw nothingToRetain();
     const pool = this.#network.pool;
-    if (!this.#currentInPool || length <= pool.bufferBytes >>> 2 || pool.isLow) {
+    if (!this.#currentInPool || length <= pool.copiedBytes || pool.isLow) {
       try {
         target.appendRange(this.#currentOffset, length);
         this.#currentLength = 0;
@@ -146,9 +147,15 @@ export class ReceiveSide implements Completion, BufferWaiter {
         if (!this.#currentInPool || !(error instanceof OutOfMemoryError)) throw error;
       }
     }
-    target.adopt(this.#currentOffset, pool.bufferBytes, 0, length, pool);
+    target.adopt(this.#currentOffset, length, 0, length, pool);
+    pool.adopted(this.#currentOffset);
     this.#currentLength = 0;
-    this.#adopted = true;
+  }
+
+  /** With several scheduling groups: the pool hears of the pieces in the kernel's order, whoever has the next turn. */
+  arrived(result: number, flags: number): void {
+    if ((flags & IORING_CQE_F.BUFFER) !== 0)
+      this.#arrivals.push(this.#network.pool.take(flags >>> 16, Math.max(0, result), flags));
   }
 
   /** The receive's completion. */
@@ -157,10 +164,10 @@ export class ReceiveSide implements Completion, BufferWaiter {
     if ((flags & IORING_CQE_F.BUFFER) !== 0) {
       const pool = this.#network.pool;
       const buffer = flags >>> 16;
-      pool.take(buffer);
-      this.#adopted = false;
-      if (result > 0) this.#accept(pool.offsetOf(buffer), result);
-      if (!this.#adopted) pool.giveBack(buffer);
+      const waited = this.#arrivals.length > 0 ? this.#arrivals.shift() : undefined;
+      const offset = waited ?? pool.take(buffer, Math.max(0, result), flags);
+      if (result > 0) this.#accept(offset, result);
+      pool.done(buffer);
     }
     if (this.#armed) return;
     if (this.#transport.state >= TransportState.Settling) this.#transport.settle();

@@ -2,7 +2,8 @@ import { ERRNO, IORING_OP } from '@sunstar/runtime';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { TransportState } from '../src/transport.ts';
-import { expectReached, kernel, Model, newReached, transportProperty } from './support/transport-model.ts';
+import { kernel } from './support/played-network.ts';
+import { expectReached, Model, newReached, transportProperty } from './support/transport-model.ts';
 
 test('whatever order operations complete in, bytes keep their order and nothing is freed or closed early', async () => {
   const reached = newReached();

@@ -141,7 +141,7 @@ export class CompletionQueue {
         operations.remove(id);
         inFlight.release();
       } else {
-        completion.arrived?.(result);
+        completion.arrived?.(result, flags);
         if ((tag & TAG.AT_ONCE) !== 0) operations.setTag(id, 0);
         threadScheduler.postCompletion(operations.groupOf(id), id, result, flags);
       }

@@ -13,8 +13,8 @@ export interface Completion {
   complete(result: number, flags: number): void;
   /**
    * Called as soon as the result is taken from the ring, in any group, where {@link complete} waits for a turn of the
-   * group that submitted. For what must not wait, such as giving the next operation to the device; not called on a
-   * shard with one group.
+   * group that submitted. For what must not wait, such as giving the next operation to the device, or needs the order of
+   * all groups' completions; not called on a shard with one group.
    */
-  arrived?(result: number): void;
+  arrived?(result: number, flags: number): void;
 }

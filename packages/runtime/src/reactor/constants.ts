@@ -65,6 +65,8 @@ export const IORING_CQE_F = {
   SOCK_NONEMPTY: 4,
   /** The notification of a zero-copy send: the memory may be reused. */
   NOTIF: 8,
+  /** The rest of the provided buffer is still with the kernel (incremental consumption). */
+  BUF_MORE: 16,
 } as const;
 
 /** Flags in `ioprio` of SEND, RECV and ACCEPT. */

@@ -32,7 +32,7 @@ export interface UdpOptions
   readonly reusePort?: boolean;
   /**
    * Has the kernel join datagrams of one sender, which saves work on bulk transfers; they arrive one by one all the
-   * same. Needs receive buffers of 128 KiB (`configureNetwork`). @defaultValue false
+   * same. Needs `datagramBufferBytes: 131072` (`configureNetwork`). @defaultValue false
    */
   readonly gro?: boolean;
   /** Sends in the kernel's hands; more are dropped. @defaultValue 1024; 1 to 65536 */
@@ -44,11 +44,11 @@ export interface UdpOptions
 }
 
 /**
- * Binds a UDP socket on the current shard. It stops with the shard. Datagrams that are longer than a receive buffer
+ * Binds a UDP socket on the current shard. It stops with the shard. Datagrams that are longer than a datagram buffer
  * (16 KiB, less 72 bytes, by default) are thrown away and counted.
  *
  * @throws SunstarError SUNSTAR_EADDRINUSE, SUNSTAR_EACCES, SUNSTAR_EADDRNOTAVAIL, SUNSTAR_INVALID_OPTION,
- * SUNSTAR_NOT_ATTACHED
+ * SUNSTAR_OUT_OF_MEMORY, SUNSTAR_NOT_ATTACHED
  */
 export function bindUdp(options: UdpOptions, receiver: UdpReceiver): UdpSocket {
   const shard = currentShard();
@@ -67,8 +67,9 @@ export function bindUdp(options: UdpOptions, receiver: UdpReceiver): UdpSocket {
     ),
   };
   const settings = socketSettings(options);
-  if (options.gro === true && longestDatagramBytes(network.pool.bufferBytes) < LONGEST_JOINED_BYTES)
-    throw invalidOption('gro', true, 'used with receive buffers of 131072 bytes (configureNetwork)');
+  const pool = network.receiveBuffers.datagramPool();
+  if (options.gro === true && longestDatagramBytes(pool.bufferBytes) < LONGEST_JOINED_BYTES)
+    throw invalidOption('gro', true, 'used with datagramBufferBytes: 131072 (configureNetwork)');
   const fd = native.udpBind(host, port, options.reusePort ?? shard.count > 1, options.ipv6Only ?? false);
   if (fd === -ERRNO.EINVAL) throw invalidOption('host', host, 'a numeric IPv4 or IPv6 address');
   if (fd < 0) throw systemError('bind', fd, host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);

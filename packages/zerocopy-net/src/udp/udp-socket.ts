@@ -12,7 +12,7 @@ import {
 } from '@sunstar/runtime';
 import { handlerFailed, invalidOption } from '../errors.js';
 import type { Network } from '../network.js';
-import type { BufferWaiter } from '../receive-pool.js';
+import type { BufferWaiter, ReceivePool } from '../receive-pool.js';
 import { Datagram } from './datagram.js';
 import { DatagramSend, type DatagramSendOwner, MAX_DATAGRAM_FRAGMENTS } from './datagram-send.js';
 
@@ -82,6 +82,7 @@ export class UdpSocket implements Completion, BufferWaiter, DatagramSendOwner, A
   };
 
   readonly #network: Network;
+  readonly #pool: ReceivePool;
   readonly #fd: number;
   readonly #receiver: UdpReceiver;
   readonly #configuration: UdpConfiguration;
@@ -99,6 +100,7 @@ export class UdpSocket implements Completion, BufferWaiter, DatagramSendOwner, A
   /** Use `bindUdp`. Takes over the descriptor. */
   constructor(network: Network, fd: number, receiver: UdpReceiver, configuration: UdpConfiguration) {
     this.#network = network;
+    this.#pool = network.receiveBuffers.datagramPool();
     this.#fd = fd;
     this.#receiver = receiver;
     this.#configuration = configuration;
@@ -204,7 +206,7 @@ export class UdpSocket implements Completion, BufferWaiter, DatagramSendOwner, A
     if (this.#isClosing) return;
     this.#isClosing = true;
     this.#error = error;
-    this.#network.pool.stopWaiting(this);
+    this.#pool.stopWaiting(this);
     if (this.#isArmed) this.#network.reactor.cancel(this.#operationId);
     else this.#settle();
   }
@@ -238,7 +240,7 @@ export class UdpSocket implements Completion, BufferWaiter, DatagramSendOwner, A
   }
 
   #arm(): void {
-    const { reactor, memory, pool } = this.#network;
+    const { reactor, memory } = this.#network;
     this.#isArmed = true;
     this.#operationId = reactor.submit(
       this,
@@ -250,23 +252,23 @@ export class UdpSocket implements Completion, BufferWaiter, DatagramSendOwner, A
       0,
       IOSQE.BUFFER_SELECT,
       IORING_RECVSEND.RECV_MULTISHOT,
-      pool.groupId,
+      this.#pool.groupId,
     );
   }
 
   /** The receive's completion. */
   complete(result: number, flags: number): void {
-    const { pool } = this.#network;
+    const pool = this.#pool;
     if ((flags & IORING_CQE_F.MORE) === 0) this.#isArmed = false;
     if ((flags & IORING_CQE_F.BUFFER) !== 0) {
       const buffer = flags >>> 16;
-      pool.take(buffer);
+      const offset = pool.take(buffer, Math.max(0, result), flags);
       try {
-        if (result >= FRONT_BYTES && !this.#isClosing) this.#deliver(pool.offsetOf(buffer), result);
+        if (result >= FRONT_BYTES && !this.#isClosing) this.#deliver(offset, result);
       } catch (error) {
         this.#network.log.error({ err: handlerFailed(error) }, 'onDatagram of a UDP socket failed');
       }
-      pool.giveBack(buffer);
+      pool.done(buffer);
     }
     if (this.#isArmed) return;
     if (this.#isClosing) this.#settle();

@@ -10,6 +10,8 @@ export interface FakeOperation {
   /** Sends: the bytes at the time of submission, and where they lie. */
   readonly ranges: readonly { readonly offset: number; readonly content: Buffer }[];
   cancelled: boolean;
+  /** Its last result waits for a turn. */
+  isOver: boolean;
   /** Of a zero-copy send that has completed: how much of it the kernel still reads. */
   readonly acceptedBytes: number;
 }
@@ -38,6 +40,8 @@ export class FakeKernel {
   references = 0;
   nowMs = 1000;
   logged = 0;
+  /** Results of receives wait for a turn, as with several scheduling groups: `arrived` now, `complete` in a later step. */
+  isGrouped = false;
 
   readonly #memory: ShardMemory;
   #deferred: Completion[] = [];
@@ -45,8 +49,11 @@ export class FakeKernel {
   #ring: DataView = new DataView(new ArrayBuffer(0));
   #ringEntries = 0;
   #ringHead = 0;
+  #isIncremental = false;
+  #queued: (() => void)[] = [];
 
-  constructor(memory: ShardMemory) {
+  /** @param canBeIncremental - Whether buffers may be used up bit by bit, as since Linux 6.12. */
+  constructor(memory: ShardMemory, canBeIncremental = true) {
     this.#memory = memory;
     const kernel = this;
     const log = (): void => {
@@ -81,12 +88,15 @@ export class FakeKernel {
         close: (fd) => void this.#close(fd),
         closeAndWait: (fd) => this.#close(fd),
         ring: {
-          registerBufferRing: (_group: number, entries: number) => {
+          registerBufferRing: (_group: number, entries: number, isIncremental: boolean) => {
+            if (isIncremental && !canBeIncremental) return -ERRNO.EINVAL;
+            this.#isIncremental = isIncremental;
             const ring = new ArrayBuffer(entries * 16);
             this.#ring = new DataView(ring);
             this.#ringEntries = entries;
             return ring;
           },
+          unregisterBufferRing: () => 0,
           probe: () => new Uint8Array(256).fill(1),
         } as unknown as NetworkShard['reactor']['ring'],
         registrations: {
@@ -109,6 +119,7 @@ export class FakeKernel {
   /** Starts over with another socket; the buffer ring stays. */
   reset(): void {
     this.operations.clear();
+    this.#queued = [];
     this.notifications = [];
     this.sent = [];
     this.finSent = false;
@@ -117,7 +128,8 @@ export class FakeKernel {
   }
 
   find(opcode: number): FakeOperation | undefined {
-    for (const operation of this.operations.values()) if (operation.opcode === opcode) return operation;
+    for (const operation of this.operations.values())
+      if (operation.opcode === opcode && !operation.isOver) return operation;
     return undefined;
   }
 
@@ -191,34 +203,79 @@ export class FakeKernel {
   /**
    * Receives pieces of data into provided buffers, all of them before the first completion is seen, as
    * the kernel does while a tick runs. `more` false ends the receive with the last piece; so does a want
-   * of buffers. Returns how many pieces were received; −1 when no receive is in flight.
+   * of buffers. Returns how many bytes were received; −1 when no receive is in flight.
    */
   receive(pieces: readonly Buffer[], more: boolean): number {
     const operation = this.find(IORING_OP.RECV);
     if (operation === undefined) return -1;
     const completions: { result: number; flags: number }[] = [];
     for (const data of pieces) {
-      const id = this.#fillBuffer(data);
-      if (id < 0) {
-        completions.push({ result: -ERRNO.ENOBUFS, flags: 0 });
-        break;
+      // A piece that does not fit into the rest of a buffer goes on in the next one.
+      for (let at = 0; at < data.length; ) {
+        const filled = this.#fillBuffer(data.subarray(at));
+        if (filled === undefined) {
+          completions.push({ result: -ERRNO.ENOBUFS, flags: 0 });
+          break;
+        }
+        completions.push({ result: filled.sizeBytes, flags: filled.flags | IORING_CQE_F.MORE });
+        at += filled.sizeBytes;
       }
-      const isLast = !more && completions.length === pieces.length - 1;
-      const flags = IORING_CQE_F.BUFFER | (isLast ? 0 : IORING_CQE_F.MORE) | (id << 16);
-      completions.push({ result: data.length, flags });
+      if (completions.at(-1)?.result === -ERRNO.ENOBUFS) break;
     }
-    for (const { result, flags } of completions) this.complete(operation, result, flags);
-    return completions.filter(({ result }) => result > 0).length;
+    const last = completions.at(-1);
+    if (!more && last !== undefined) last.flags &= ~IORING_CQE_F.MORE;
+    let received = 0;
+    for (const { result, flags } of completions) {
+      if (result > 0) received += result;
+      this.#deliver(operation, result, flags);
+    }
+    return received;
   }
 
-  #fillBuffer(data: Buffer): number {
-    if (this.#ringHead === this.#ring.getUint16(14, true)) return -1;
+  /** Ends the receive without data; at the end of the input a buffer comes along, as the kernel does it. */
+  endReceive(operation: FakeOperation, result: number): void {
+    if (result === 0 && this.#ringHead !== this.#ring.getUint16(14, true)) {
+      const id = this.#ring.getUint16((this.#ringHead & (this.#ringEntries - 1)) * 16 + 12, true);
+      if (!this.#isIncremental) this.#ringHead = (this.#ringHead + 1) & 0xffff;
+      this.#deliver(operation, 0, IORING_CQE_F.BUFFER | (id << 16));
+    } else this.#deliver(operation, result, 0);
+  }
+
+  /** Gives the operation's turn to the oldest result that waits for one; false when there is none. */
+  deliverNext(): boolean {
+    const next = this.#queued.shift();
+    next?.();
+    return next !== undefined;
+  }
+
+  #deliver(operation: FakeOperation, result: number, flags: number): void {
+    if (!this.isGrouped && this.#queued.length === 0) {
+      this.complete(operation, result, flags);
+      return;
+    }
+    operation.completion.arrived?.(result, flags);
+    if ((flags & IORING_CQE_F.MORE) === 0) operation.isOver = true;
+    this.#queued.push(() => this.complete(operation, result, flags));
+  }
+
+  #fillBuffer(data: Buffer): { sizeBytes: number; flags: number } | undefined {
+    const ring = this.#ring;
+    if (this.#ringHead === ring.getUint16(14, true)) return undefined;
     const at = (this.#ringHead & (this.#ringEntries - 1)) * 16;
+    const address = ring.getUint32(at, true) + ring.getUint32(at + 4, true) * 4294967296;
+    const room = ring.getUint32(at + 8, true);
+    const sizeBytes = Math.min(data.length, room);
+    this.#memory.bytes.set(data.subarray(0, sizeBytes), address - this.#memory.arena.address);
+    const flags = IORING_CQE_F.BUFFER | (ring.getUint16(at + 12, true) << 16);
+    if (this.#isIncremental && sizeBytes < room) {
+      const next = address + sizeBytes;
+      ring.setUint32(at, next % 4294967296, true);
+      ring.setUint32(at + 4, next / 4294967296, true);
+      ring.setUint32(at + 8, room - sizeBytes, true);
+      return { sizeBytes, flags: flags | IORING_CQE_F.BUF_MORE };
+    }
     this.#ringHead = (this.#ringHead + 1) & 0xffff;
-    const address = this.#ring.getUint32(at, true) + this.#ring.getUint32(at + 4, true) * 4294967296;
-    check(data.length <= this.#ring.getUint32(at + 8, true), 'the test delivers more than a buffer holds');
-    this.#memory.bytes.set(data, address - this.#memory.arena.address);
-    return this.#ring.getUint16(at + 12, true);
+    return { sizeBytes, flags };
   }
 
   #submit(completion: Completion, opcode: number, fd: number, address: number, length: number): number {
@@ -251,12 +308,22 @@ export class FakeKernel {
         }
       }
     } else if (opcode === IORING_OP.RECV) {
-      check(this.find(IORING_OP.RECV) === undefined, 'two receives in flight');
+      for (const other of this.operations.values())
+        check(other.opcode !== IORING_OP.RECV, 'two receives in flight');
     } else {
       check(opcode === IORING_OP.SHUTDOWN, `unexpected operation ${opcode}`);
       check(this.send === undefined, 'FIN while a send is in flight');
     }
-    this.operations.set(id, { id, completion, opcode, fd, ranges, cancelled: false, acceptedBytes: 0 });
+    this.operations.set(id, {
+      id,
+      completion,
+      opcode,
+      fd,
+      ranges,
+      cancelled: false,
+      isOver: false,
+      acceptedBytes: 0,
+    });
     return id;
   }
 

@@ -31,6 +31,7 @@ export async function leakCheck(shard: ShardContext): Promise<() => Promise<void
   return async () => {
     await until(() => networkStats().open === 0);
     await until(() => networkStats().receiveBuffersFree === networkStats().receiveBufferCount);
+    await until(() => networkStats().receivePiecesHeld === 0);
     await until(() => shard.memory.stats().usedBytes - usedBytes <= KEPT_BYTES);
     await until(() => descriptorCount() === descriptors);
   };

@@ -1,23 +1,12 @@
 import { IOBuf } from '@sunstar/iobuf';
-import { createArena, ERRNO, IORING_OP, ShardMemory, type SunstarError } from '@sunstar/runtime';
+import { ERRNO, IORING_OP, type SunstarError } from '@sunstar/runtime';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { Network } from '../../src/network.ts';
 import { connectionLimits } from '../../src/options.ts';
 import { newConnectionStats } from '../../src/stats.ts';
 import { Transport, type TransportOwner, TransportState } from '../../src/transport.ts';
-import { newZeroCopyTestHooks } from '../../src/zero-copy/test-hooks.ts';
-import { FakeKernel } from './fake-kernel.ts';
+import { chooseKernel, kernel, memory, network } from './played-network.ts';
 
-export const memory = new ShardMemory(createArena(8 * 1024 * 1024), { debug: true });
-export const kernel = new FakeKernel(memory);
-// A tiny pool, so that it runs out all the time.
-export const network = new Network(
-  kernel.shard,
-  { receiveBufferBytes: 512, receiveBufferCount: 8 },
-  () => kernel.nowMs,
-);
-network.zeroCopy.hooks = { ...newZeroCopyTestHooks(), assumesRemotePeer: true };
 const limits = connectionLimits({
   zeroCopy: 'always',
   zeroCopyThresholdBytes: 1500,
@@ -54,6 +43,7 @@ export class Model implements TransportOwner {
 
   constructor() {
     kernel.reset();
+    kernel.isGrouped = false;
     this.transport = new Transport(network, nextDescriptor++, this, limits, this.stats);
     this.transport.receiveSide.start();
   }
@@ -139,8 +129,7 @@ export class Model implements TransportOwner {
       from += length;
       return pattern(from - length, length);
     });
-    const count = kernel.receive(pieces, more);
-    for (let i = 0; i < count; i++) this.arrived += pieces[i].length;
+    this.arrived += Math.max(0, kernel.receive(pieces, more));
   }
 
   /** Ends everything in the way the kernel would, whatever is in flight. */
@@ -153,9 +142,10 @@ export class Model implements TransportOwner {
         else {
           expect(operation.cancelled).toBe(true);
           if (operation === kernel.send) kernel.completeSend(-ERRNO.ECANCELED, i % 2 === 0);
-          else kernel.complete(operation, -ERRNO.ECANCELED);
+          else if (!operation.isOver) kernel.endReceive(operation, -ERRNO.ECANCELED);
         }
       }
+      while (kernel.deliverNext());
       kernel.notify(i);
       await this.closeDescriptors();
     }
@@ -198,6 +188,7 @@ function sendFailure(
 
 const step: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
   { weight: 12, arbitrary: fc.constant({ name: 'tick', run: () => kernel.tick() }) },
+  { weight: 12, arbitrary: fc.constant({ name: 'turn', run: () => void kernel.deliverNext() }) },
   {
     weight: 8,
     arbitrary: fc
@@ -258,7 +249,7 @@ const step: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
         const operation = kernel.find(IORING_OP.RECV);
         if (operation === undefined) return;
         if (result === 0) m.peerEnded = true;
-        kernel.complete(operation, result);
+        kernel.endReceive(operation, result);
       },
     })),
   },
@@ -270,7 +261,7 @@ const step: fc.Arbitrary<{ name: string; run: Step }> = fc.oneof(
         for (const operation of [...kernel.operations.values()]) {
           if (!operation.cancelled) continue;
           if (operation === kernel.send) kernel.completeSend(-ERRNO.ECANCELED);
-          else kernel.complete(operation, -ERRNO.ECANCELED);
+          else if (!operation.isOver) kernel.endReceive(operation, -ERRNO.ECANCELED);
         }
       },
     }),
@@ -354,13 +345,17 @@ export function newReached(): Reached {
 export function transportProperty(reached: Reached, maxSteps = 120): fc.IAsyncProperty<unknown> {
   const usedBytes = memory.stats().usedBytes;
   return fc.asyncProperty(
+    fc.boolean(),
+    fc.boolean(),
     fc
       .array(step, { minLength: 10, maxLength: maxSteps })
       .map((steps) =>
         Object.assign(steps, { [fc.toStringMethod]: () => steps.map((s) => s.name).join('; ') }),
       ),
-    async (steps) => {
+    async (isIncremental, isGrouped, steps) => {
+      chooseKernel(isIncremental);
       const model = new Model();
+      kernel.isGrouped = isGrouped;
       for (const { run } of steps) {
         await run(model);
         if (model.failure !== undefined) throw model.failure;
@@ -383,6 +378,7 @@ export function transportProperty(reached: Reached, maxSteps = 120): fc.IAsyncPr
       expect(network.zeroCopy.counters).toMatchObject({ inFlight: 0, heldBytes: 0, draining: 0 });
       expect(network.pool.free).toBe(network.pool.bufferCount);
       expect(network.pool.waiterCount).toBe(0);
+      expect(network.pool.heldPieces).toBe(0);
       expect(network.openCount).toBe(0);
       expect(network.sweeper.watchedCount).toBe(0);
       expect(model.stats.open).toBe(0);

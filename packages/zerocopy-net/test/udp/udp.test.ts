@@ -11,7 +11,7 @@ import { until } from '../support/peer.ts';
 
 const shard = attach({ memory: '64MiB', log: 'silent' });
 // Large enough for joined datagrams.
-configureNetwork({ receiveBufferBytes: 131_072, receiveBufferCount: 32 });
+configureNetwork({ datagramBufferBytes: 131_072, datagramBufferCount: 32 });
 {
   await using _first = bindUdp({}, { onDatagram() {} });
 }

@@ -2,7 +2,8 @@ import { createArena, ERRNO, IORING_OP, ShardMemory } from '@sunstar/runtime';
 import { describe, expect, test } from 'vitest';
 import type { ZeroCopyMechanism } from '../../src/zero-copy/options.ts';
 import { ShardZeroCopy, type ZeroCopyRing } from '../../src/zero-copy/shard-zero-copy.ts';
-import { kernel, Model, network } from '../support/transport-model.ts';
+import { kernel, network } from '../support/played-network.ts';
+import { Model } from '../support/transport-model.ts';
 
 const memory = new ShardMemory(createArena(8 * 1024 * 1024));
 

@@ -1,0 +1,3 @@
+import { poolExhaustionTests } from './pool-exhaustion.ts';
+
+await poolExhaustionTests(false);
