@@ -8,7 +8,7 @@ interface FioDirection {
   readonly iops: number;
   readonly total_ios: number;
   readonly runtime: number;
-  readonly clat_ns: { readonly percentile?: Readonly<Record<string, number>> };
+  readonly lat_ns: { readonly percentile?: Readonly<Record<string, number>> };
 }
 
 interface FioOutput {
@@ -47,12 +47,14 @@ export async function runFio(job: FileJob): Promise<FileResult> {
     '--norandommap',
     ...(isRegistered === true ? ['--fixedbufs', '--registerfiles'] : []),
     '--randrepeat=0',
+    // From the moment when an operation is begun, submitting it included, as for the others.
+    '--lat_percentiles=1',
     '--output-format=json',
   ]);
   const [result] = (JSON.parse(stdout.slice(stdout.indexOf('{'))) as FioOutput).jobs;
   if (result.error !== 0) throw new Error(`fio failed with error ${result.error}`);
   const moved = isWrite ? result.write : result.read;
-  const percentile = moved.clat_ns.percentile ?? {};
+  const percentile = moved.lat_ns.percentile ?? {};
   const cpuMs = ((result.usr_cpu + result.sys_cpu) / 100) * moved.runtime;
   return {
     operationsPerSecond: moved.iops,

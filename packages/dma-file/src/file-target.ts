@@ -44,6 +44,7 @@ export abstract class FileTarget implements AppendTarget {
   readonly #reactor: Reactor;
   readonly #operations: FileOperations;
 
+  /** @hidden */
   protected constructor(shard: ShardContext, path: string, opened: OpenedFile, operations: FileOperations) {
     this.path = path;
     this.fd = opened.fd;

@@ -24,6 +24,7 @@ export {
 } from './file-system.js';
 export { FileTarget } from './file-target.js';
 export type { FileIoOptions, FileReadOptions, ReadMemory } from './io-options.js';
+export { LockableFile } from './lockable-file.js';
 export { Log, type LogStats } from './log/log.js';
 export type { LogOptions } from './log/log-options.js';
 export type { LogBatch } from './log/log-reader.js';

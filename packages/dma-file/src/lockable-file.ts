@@ -9,8 +9,10 @@ import type { OpenedFile } from './open-file.js';
  * exclude other open files of the same name, in this process or another, and not other users of this one.
  */
 export abstract class LockableFile extends FileTarget {
+  /** @hidden */
   protected readonly locks: FileLocks;
 
+  /** @hidden */
   protected constructor(shard: ShardContext, path: string, opened: OpenedFile, operations: FileOperations) {
     super(shard, path, opened, operations);
     this.locks = new FileLocks(opened.fd, path, `${opened.device}:${opened.inode}`);

@@ -1,8 +1,17 @@
-import { chmodSync, constants, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { DmaFile, SegmentAppender } from '@sunstar/dma-file';
 import { IOBuf } from '@sunstar/iobuf';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { scratch } from './support.js';
 
 const { path, shard } = scratch();
@@ -287,6 +296,8 @@ describe('DmaFile', () => {
 describe('DmaFile where there is no O_DIRECT', () => {
   const inMemory = `/dev/shm/sunstar-dma-file-${process.pid}`;
   const test = it.runIf(existsSync('/dev/shm'));
+  // The kernel makes the file before it refuses O_DIRECT.
+  afterEach(() => rmSync(inMemory, { force: true }));
 
   test('falls back to the page cache on tmpfs and keeps asking for alignment', async () => {
     await using file = await DmaFile.open(inMemory, { flags: 'wx+' });

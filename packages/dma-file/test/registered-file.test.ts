@@ -38,7 +38,7 @@ function watchRing(): { readonly opcodes: Set<number>; readonly fixed: Set<numbe
   const submit = shard.reactor.submit.bind(shard.reactor);
   vi.spyOn(shard.reactor, 'submit').mockImplementation((...all) => {
     const [, opcode, , , , , , sqeFlags = 0] = all;
-    (((sqeFlags & IOSQE.FIXED_FILE) !== 0 ? fixed : opcodes) as Set<number>).add(opcode);
+    ((sqeFlags & IOSQE.FIXED_FILE) !== 0 ? fixed : opcodes).add(opcode);
     return submit(...all);
   });
   return { opcodes, fixed };
@@ -132,7 +132,7 @@ describe('a ring that refuses', () => {
       expect(file.isMemoryRegistered || file.isDescriptorRegistered).toBe(false);
       expect(await file.write(0, Buffer.alloc(4096))).toBe(4096);
     }
-    expect(warn.mock.calls.map(([{ reason }]) => reason as string)).toEqual([
+    expect(warn.mock.calls.map(([fields]) => (fields as { reason: string }).reason)).toEqual([
       expect.stringMatching(/^ENOMEM: .*ulimit -l/),
       'EMFILE',
     ]);
