@@ -1,4 +1,5 @@
 import { DmaFile, type FileStat } from '@sunstar/dma-file';
+import type { Fields } from '@sunstar/example-http';
 import mime from 'mime';
 
 /** A file that is being served: what its responses say of it, and its content. */
@@ -9,6 +10,10 @@ export class OpenFile {
   readonly etag: string;
   readonly lastModified: string;
   readonly contentType: string;
+  /** What a response says of it. */
+  readonly fields: Fields;
+  /** … and of its content. */
+  readonly contentFields: Fields;
   /** When the file on disk was last seen to be this one. */
   checkedMs: number;
   readonly #inode: number;
@@ -26,6 +31,8 @@ export class OpenFile {
     this.etag = `"${stat.inode.toString(36)}-${stat.sizeBytes.toString(36)}-${Math.round(stat.modifiedMs * 1000).toString(36)}"`;
     this.lastModified = new Date(stat.modifiedMs).toUTCString();
     this.contentType = contentTypeOf(path);
+    this.fields = { ETag: this.etag, 'Last-Modified': this.lastModified, 'Accept-Ranges': 'bytes' };
+    this.contentFields = { ...this.fields, 'Content-Type': this.contentType };
   }
 
   /** Opens a file; undefined for what is neither a file nor a directory. */

@@ -14,9 +14,7 @@ export interface Selection {
 
 /** Decides by the conditions and the range of a request (RFC 9110, 13 and 14). Of several ranges none is served. */
 export function select(request: Pick<HttpRequest, 'field'>, file: OpenFile): Selection {
-  const { etag, lastModified, sizeBytes } = file;
-  const about = { ETag: etag, 'Last-Modified': lastModified, 'Accept-Ranges': 'bytes' };
-  const typed = { ...about, 'Content-Type': file.contentType };
+  const { etag, lastModified, sizeBytes, fields: about, contentFields: typed } = file;
   const ifMatch = request.field('if-match');
   if (ifMatch !== undefined && !matches(ifMatch, etag)) {
     return { status: 412, start: 0, lengthBytes: 0, fields: about };

@@ -132,6 +132,8 @@ export class HttpConnection implements Receiver {
       return taken;
     }
     if (request.contentLength > this.#limits.maxBodyBytes) return -413;
+    // The body may come later, when the head's bytes have gone.
+    request.keep();
     if (request.expectsContinue) this.#connection.output.append('HTTP/1.1 100 Continue\r\n\r\n');
     this.#isWaiting = false;
     this.#body = new BodyReader(request.contentLength, this.#limits.maxBodyBytes);
@@ -169,6 +171,7 @@ export class HttpConnection implements Receiver {
 
   /** The handler goes on later: input waits with the peer. */
   #await(served: Promise<void>): void {
+    this.#request.keep();
     this.#connection.pauseReading();
     served.then(
       () => {

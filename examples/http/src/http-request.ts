@@ -7,6 +7,8 @@ export const INCOMPLETE = 0;
 export const MAX_FIELDS = 100;
 
 const NO_BODY: Buffer = Buffer.alloc(0);
+/** The bit that makes a letter a small one. */
+const LOWER_CASE = 0x20;
 const DIGITS = /^\d{1,15}$/;
 
 /**
@@ -14,10 +16,11 @@ const DIGITS = /^\d{1,15}$/;
  * rejected (bare LF, obsolete folding, white space before a colon, both Content-Length and Transfer-Encoding), so that
  * no two parties can see different requests. One object serves all requests of a connection, one after the other: a
  * handler may use it until its response has ended.
+ *
+ * Strings are made of what is asked for only: most handlers want to know the target and little else.
  */
 export class HttpRequest {
   method = '';
-  target = '';
   /** 0 or 1, of HTTP/1.x. */
   minorVersion = 1;
   /** Bytes of the body; 0 when there is none, −1 when it is chunked. */
@@ -29,9 +32,17 @@ export class HttpRequest {
   /** The body, complete; empty when there is none. */
   body: Buffer = NO_BODY;
 
-  #text = '';
+  /** Where the head lies, and from where: valid until the input is gone, see {@link keep}. */
+  #bytes: Buffer = NO_BODY;
+  #first = 0;
+  #lengthBytes = 0;
+  /** The head, once it is kept. */
+  #text: string | null = null;
+  #target: string | null = null;
+  #targetStart = 0;
+  #targetEnd = 0;
   #fieldCount = 0;
-  /** Of each field: start and end of its name, start and end of its value, in #text. */
+  /** Of each field: start and end of its name, start and end of its value, from the head's first byte. */
   readonly #places = new Int32Array(4 * MAX_FIELDS);
 
   /**
@@ -92,14 +103,31 @@ export class HttpRequest {
     }
     at += 2;
 
-    const text = bytes.toString('latin1', first, at);
-    this.#text = text;
+    this.#bytes = bytes;
+    this.#first = first;
+    this.#lengthBytes = at - first;
+    this.#text = null;
+    this.#target = null;
+    this.#targetStart = targetStart - first;
+    this.#targetEnd = targetEnd - first;
     this.#fieldCount = fields;
-    this.method = text.slice(0, methodEnd - first);
-    this.target = text.slice(targetStart - first, targetEnd - first);
+    this.method = methodOf(bytes, first, methodEnd);
     this.minorVersion = minorVersion;
     const status = this.#understand();
     return status < 0 ? status : at - start;
+  }
+
+  /** @internal Copies what was parsed: the input goes, and the request is still needed. */
+  keep(): void {
+    if (this.#text !== null) return;
+    this.#text = this.#bytes.toString('latin1', this.#first, this.#first + this.#lengthBytes);
+    this.#bytes = NO_BODY;
+  }
+
+  /** The request target, as it was sent. */
+  get target(): string {
+    this.#target ??= this.#slice(this.#targetStart, this.#targetEnd);
+    return this.#target;
   }
 
   /** How many fields there are. */
@@ -109,12 +137,17 @@ export class HttpRequest {
 
   /** The name of a field, as it was sent. */
   fieldName(index: number): string {
-    return this.#text.slice(this.#places[4 * index], this.#places[4 * index + 1]);
+    return this.#slice(this.#places[4 * index], this.#places[4 * index + 1]);
   }
 
   /** The value of a field, as latin1. */
   fieldValue(index: number): string {
-    return this.#text.slice(this.#places[4 * index + 2], this.#places[4 * index + 3]);
+    return this.#slice(this.#places[4 * index + 2], this.#places[4 * index + 3]);
+  }
+
+  #slice(start: number, end: number): string {
+    if (this.#text !== null) return this.#text.slice(start, end);
+    return this.#bytes.toString('latin1', this.#first + start, this.#first + end);
   }
 
   /**
@@ -133,8 +166,17 @@ export class HttpRequest {
 
   #isNamed(index: number, lowerCaseName: string): boolean {
     const { length } = lowerCaseName;
-    if (this.#places[4 * index + 1] - this.#places[4 * index] !== length) return false;
-    return this.fieldName(index).toLowerCase() === lowerCaseName;
+    const start = this.#places[4 * index];
+    if (this.#places[4 * index + 1] - start !== length) return false;
+    if (this.#text !== null) return this.fieldName(index).toLowerCase() === lowerCaseName;
+    const bytes = this.#bytes;
+    const at = this.#first + start;
+    for (let i = 0; i < length; i++) {
+      const byte = bytes[at + i];
+      const isLetter = (byte >= 65 && byte <= 90) || (byte >= 97 && byte <= 122);
+      if ((isLetter ? byte | LOWER_CASE : byte) !== lowerCaseName.charCodeAt(i)) return false;
+    }
+    return true;
   }
 
   /** What the fields say of the connection and the body: 0, or a negative status. */
@@ -189,6 +231,13 @@ export class HttpRequest {
       else if (trimmed === 'keep-alive' && this.minorVersion === 0) this.keepAlive = true;
     }
   }
+}
+
+/** The method: the common one is no new string. */
+function methodOf(bytes: Buffer, start: number, end: number): string {
+  const isGet =
+    end - start === 3 && bytes[start] === 71 && bytes[start + 1] === 69 && bytes[start + 2] === 84;
+  return isGet ? 'GET' : bytes.toString('latin1', start, end);
 }
 
 /** Whether `HTTP/1.0` or `HTTP/1.1` begins here. */

@@ -3,12 +3,15 @@ import { IOBuf } from '@sunstar/iobuf';
 import { SunstarError } from '@sunstar/runtime';
 import type { Connection } from '@sunstar/zerocopy-net';
 import { dateField } from './date-field.js';
+import { HeadCache } from './head-cache.js';
 
 /** Bytes that are sent as a body. An IOBuf is moved out of: its content leaves without a copy by us. */
 export type BodyPart = string | Uint8Array | IOBuf;
 
 /** The fields of a response. Names and values are checked for characters that would end the line. */
 export type Fields = Readonly<Record<string, string | number>>;
+
+const lastHead = new HeadCache();
 
 const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/;
 
@@ -118,30 +121,37 @@ export class HttpResponse {
 
   #writeHead(status: number, fields: Fields, lengthBytes: number | undefined): void {
     if (this.#isHeadSent) throw misuse('the head of the response was sent already');
-    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${dateField()}`;
+    this.#isChunked = lengthBytes === undefined && this.#minorVersion >= 1;
+    if (lengthBytes === undefined && !this.#isChunked) this.#keepAlive = false;
+    const date = dateField();
+    const variant = (this.#keepAlive ? 1 : 0) | (this.#minorVersion << 1);
+    const { output } = this.#connection;
+    if (lastHead.matches(status, fields, variant, lengthBytes, date)) {
+      output.append(lastHead.bytes);
+    } else {
+      const head = this.#makeHead(status, fields, lengthBytes, date);
+      this.#bytes.write(head, output.reserve(head.length), head.length, 'latin1');
+      output.commit(head.length);
+      lastHead.keep(status, fields, variant, lengthBytes, date, head);
+    }
+    this.#isHeadSent = true;
+  }
+
+  #makeHead(status: number, fields: Fields, lengthBytes: number | undefined, date: string): string {
+    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${date}`;
     for (const name in fields) {
       const value = String(fields[name]);
       if (FORBIDDEN.test(name) || FORBIDDEN.test(value))
         throw misuse(`the field ${name} has a forbidden character`);
       head += `${name}: ${value}\r\n`;
     }
-    this.#isChunked = false;
-    if (lengthBytes !== undefined) {
-      // These two have no body, and so no length of it.
-      if (status !== 304 && status !== 204) head += `Content-Length: ${lengthBytes}\r\n`;
-    } else if (this.#minorVersion >= 1) {
-      this.#isChunked = true;
-      head += 'Transfer-Encoding: chunked\r\n';
-    } else {
-      this.#keepAlive = false;
-    }
+    if (this.#isChunked) head += 'Transfer-Encoding: chunked\r\n';
+    // These two have no body, and so no length of it.
+    else if (lengthBytes !== undefined && status !== 304 && status !== 204)
+      head += `Content-Length: ${lengthBytes}\r\n`;
     if (!this.#keepAlive) head += 'Connection: close\r\n';
     else if (this.#minorVersion === 0) head += 'Connection: keep-alive\r\n';
-    head += '\r\n';
-    const { output } = this.#connection;
-    this.#bytes.write(head, output.reserve(head.length), head.length, 'latin1');
-    output.commit(head.length);
-    this.#isHeadSent = true;
+    return `${head}\r\n`;
   }
 }
 

@@ -41,6 +41,19 @@ describe('HttpRequest', () => {
           fields.forEach(([name, content], index) => {
             expect([request.fieldName(index + 1), request.fieldValue(index + 1)]).toEqual([name, content]);
           });
+          // What is kept does not change with the memory that it came from, and is found by any spelling.
+          const once = (name: string): boolean =>
+            fields.filter(([other]) => other.toLowerCase() === name.toLowerCase()).length === 1;
+          const look = (): unknown =>
+            fields.map(([name]) => once(name) && request.field(name.toLowerCase())).concat(request.target);
+          const seen = look();
+          expect(seen).toEqual(fields.map(([name, content]) => once(name) && content).concat(target));
+          const copy = Buffer.from(bytes);
+          request.keep();
+          bytes.fill(0);
+          expect(look()).toEqual(seen);
+          expect(request.fieldName(0)).toBe('Host');
+          bytes.set(copy);
           // Each shorter range is no whole head, and no error.
           for (let end = 3; end < 3 + head.length; end++) {
             expect(request.parse(bytes, 3, end)).toBe(INCOMPLETE);
