@@ -140,7 +140,7 @@ export class Caller {
   notify(link: Link, target: number, args: readonly unknown[]): void {
     if (link.stopped || link.queued >= this.#maxOutstanding) throw this.#refusal(link, target);
     const word = inGroup(target, currentGroupId());
-    if (!this.#writer.postShort(link, NOTIFY, 0, word, args, false))
+    if (!this.#writer.postShortNotice(link, word, args))
       this.#writer.postArguments(link, NOTIFY, 0, word, args, false);
     this.#sent++;
   }

@@ -126,9 +126,8 @@ export class Inbox {
         const count = Math.min(ANSWERED, fetched);
         fetched -= count;
         link.corked = true;
-        for (let index = 0; index < count && !link.stopped; index++) {
-          handled++;
-          this.#handle(link, consumer.take());
+        for (let index = 0; index < count && handled < limit && !link.stopped; index++) {
+          handled += this.#handle(link, consumer.take());
         }
         if (!link.stopped) link.uncork();
       }
@@ -143,15 +142,15 @@ export class Inbox {
     return handled;
   }
 
-  #handle(link: Link, slot: number): void {
+  /** @returns How many messages were in the slot. */
+  #handle(link: Link, slot: number): number {
     const slots = this.#slots;
     const head = slots[slot];
     const kind = head & 0xff;
     switch (kind) {
       case CALL:
       case NOTIFY:
-        this.#server.serve(link, slot, kind);
-        break;
+        return this.#server.serve(link, slot, kind);
       case REPLY:
       case FAILURE:
       case OUT_OF_MEMORY:
@@ -185,6 +184,7 @@ export class Inbox {
           `Shard ${link.peerId} sent a message of unknown kind ${kind}. Something wrote over the control block.`,
         );
     }
+    return 1;
   }
 
   #event(link: Link, slot: number, kind: number): void {

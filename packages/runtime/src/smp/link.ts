@@ -56,6 +56,12 @@ export class Link {
   overflowed = 0;
   /** Times that the peer was woken. */
   wakeUps = 0;
+  /**
+   * The slot of the last message while it is not shown and may take another one of its kind, or −1, and the byte where
+   * its payload ends. For the writer of messages.
+   */
+  openSlot = -1;
+  openAt = 0;
 
   readonly #views: ControlViews;
   /** The memory of this shard. */
@@ -120,6 +126,7 @@ export class Link {
    * @returns False when too many messages wait for room: nothing was sent.
    */
   send(message: Int32Array, words: number, block: number, hurry: boolean): boolean {
+    this.openSlot = -1;
     if (this.#queue.length !== 0 || !this.#producer.tryWrite(message, 0, words)) {
       if (!this.#queue.tryPush(message, 0, words)) return false;
       this.overflowed++;
@@ -144,8 +151,17 @@ export class Link {
 
   /** Sends what was written into the slot that was claimed. @param hurry - See {@link send}. */
   commit(hurry: boolean): void {
+    this.openSlot = -1;
     this.#producer.commit();
     this.#written(hurry);
+  }
+
+  /** Like {@link commit}, for a message that is in no hurry and may take more of its kind until it is shown. */
+  commitOpen(slot: number, payloadEnd: number): void {
+    this.commit(false);
+    if (!this.#producer.unpublished) return;
+    this.openSlot = slot;
+    this.openAt = payloadEnd;
   }
 
   /** Shows what was written while corked. */
@@ -206,10 +222,7 @@ export class Link {
     const words = PAYLOAD_WORDS_AT + count;
     if (this.#queue.length === 0 && this.#producer.tryWrite(this.#returns, 0, words)) {
       if (hurry) this.#show();
-      else if (!this.corked) {
-        this.#held = 0;
-        this.#producer.publish();
-      }
+      else if (!this.corked) this.#publish();
     } else this.#must(this.send(this.#returns, words, -1, true));
   }
 
@@ -292,9 +305,14 @@ export class Link {
   }
 
   #show(): void {
-    this.#held = 0;
-    this.#producer.publish();
+    this.#publish();
     this.#wakeSleeper();
+  }
+
+  #publish(): void {
+    this.#held = 0;
+    this.openSlot = -1;
+    this.#producer.publish();
   }
 
   #wakeSleeper(): void {

@@ -11,6 +11,7 @@ import {
   FAR,
   FIELDS,
   MAX_ARGUMENTS,
+  NOTIFY,
   OPTIONS,
   offsetOf,
   PAYLOAD_BYTES_AT,
@@ -21,6 +22,8 @@ import type { ServiceFields } from './service-fields.js';
 const NOTHING: readonly Moved[] = [];
 /** The largest number of arguments that are read without an array. */
 const MAX_SHORT = 3;
+/** How many one-way messages share a slot with the first, at most. */
+const MAX_MORE = 31;
 
 /** Encodes messages and sends them. */
 export class MessageWriter {
@@ -64,6 +67,40 @@ export class MessageWriter {
     for (let index = 0; index < count; index++) if (!short.write(args[index])) return false;
     short.end(slot, kind, count, callId, target);
     link.commit(hurry);
+    return true;
+  }
+
+  /**
+   * Sends a one-way message if its arguments are few and short and there is room in the ring: with those before it that
+   * are for the same method and were not shown yet, if it fits into their slot. What is true of {@link postShort} holds.
+   */
+  postShortNotice(link: Link, target: number, args: readonly unknown[]): boolean {
+    const count = args.length;
+    if (count > MAX_SHORT) return false;
+    const short = this.#short;
+    const open = link.openSlot;
+    if (open >= 0) {
+      const { words } = short;
+      if (words[open + 2] === target && words[open] >>> 16 === count && words[open + 1] < MAX_MORE) {
+        short.resume(open, link.openAt);
+        if (this.#writeAll(args, count)) {
+          words[open + 1]++;
+          link.openAt = short.at;
+          return true;
+        }
+      }
+    }
+    const slot = link.claim();
+    if (slot < 0) return false;
+    short.begin(slot);
+    if (!this.#writeAll(args, count)) return false;
+    short.end(slot, NOTIFY, count, 0, target);
+    link.commitOpen(slot, short.at);
+    return true;
+  }
+
+  #writeAll(args: readonly unknown[], count: number): boolean {
+    for (let index = 0; index < count; index++) if (!this.#short.write(args[index])) return false;
     return true;
   }
 

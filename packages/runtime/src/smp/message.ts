@@ -3,6 +3,7 @@
  *
  *   word 0      kind (bits 0–7), FAR, OPTIONS, FIELDS, SHORT (bits 8–11), number of values or offsets (bits 16–31)
  *   word 1      call id of the asking shard             CALL, REPLY, FAILURE, OUT_OF_MEMORY
+ *               how often more, with arguments each     NOTIFY that is SHORT
  *               token of a value that moved             TO_LENDER, TO_HOLDER
  *   word 2      method, service, scheduling group       CALL, NOTIFY; see targetOf()
  *               load of the answering shard             REPLY, FAILURE, OUT_OF_MEMORY; see load-word.ts

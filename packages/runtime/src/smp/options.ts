@@ -14,7 +14,10 @@ export interface MeshLimits {
   readonly maxDepth?: number;
   /** How long `sharded()` waits for the other shards, in milliseconds. @default 30,000 */
   readonly serviceTimeoutMs?: number;
-  /** Messages of one shard that one `poll()` handles. @default 256 */
+  /**
+   * Messages of one shard that one `poll()` handles. One-way messages that share a slot of the ring, 32 at most, are
+   * handled together even when that is more. @default 256
+   */
   readonly messagesPerPeer?: number;
   /** Messages that one `poll()` handles. @default 1,024 */
   readonly messagesPerPoll?: number;

@@ -21,7 +21,7 @@ import { isStream, StreamSource } from './stream-source.js';
 // Imported names are looked up at each use, constants of the module are not.
 const { DEFAULT_GROUP_ID } = scheduling;
 const { FOREIGN_SERVICE } = foreignObjects;
-const { CALL, OPTIONS, SHORT } = message;
+const { CALL, NOTIFY, OPTIONS, SHORT } = message;
 
 /** Stands for the result of a call that runs in a later turn. */
 const LATER: unique symbol = Symbol('later');
@@ -70,23 +70,38 @@ export class Server implements Begin, Runs, Settled {
     return this.#running;
   }
 
-  /** Runs the call in a slot. Never throws: what fails is answered. */
-  serve(link: Link, slot: number, kind: number): void {
+  /** Runs the call in a slot, or the one-way messages. Never throws: what fails is answered. @returns How many. */
+  serve(link: Link, slot: number, kind: number): number {
     const slots = this.#slots;
     const head = slots[slot];
     const word = slots[slot + 2];
     const target = withoutGroup(word);
     const service = this.#serviceOf(target);
     const groupId = service.groupId < 0 ? groupOf(word) : service.groupId;
+    if (kind === CALL && (head & SHORT) !== 0 && groupId === DEFAULT_GROUP_ID) {
+      // Most calls.
+      this.#served++;
+      this.#serveShort(link, slot, service);
+      return 1;
+    }
+    if (kind === NOTIFY && (head & SHORT) !== 0) {
+      const count = 1 + slots[slot + 1];
+      this.#served += count;
+      if (groupId === DEFAULT_GROUP_ID) this.#serveNotices(link, slot, count, service);
+      else this.#postNotices(link, slot, count, groupId);
+      return count;
+    }
     this.#served++;
-    if ((head & OPTIONS) !== 0 || groupId !== DEFAULT_GROUP_ID) {
+    if ((head & OPTIONS) !== 0 || groupId !== DEFAULT_GROUP_ID)
       this.#serveWithOptions(link, slot, kind, groupId);
-      return;
-    }
-    if ((head & SHORT) !== 0) {
-      this.#serveShort(link, slot, kind, service);
-      return;
-    }
+    else this.#serveInGeneral(link, slot, kind, service);
+    return 1;
+  }
+
+  #serveInGeneral(link: Link, slot: number, kind: number, service: LocalService): void {
+    const slots = this.#slots;
+    const head = slots[slot];
+    const target = withoutGroup(slots[slot + 2]);
     const reader = this.#reader;
     const callId = slots[slot + 1];
     const outerMoved = this.#moved;
@@ -115,7 +130,7 @@ export class Server implements Begin, Runs, Settled {
   }
 
   /** Runs the call in a slot whose arguments are a few numbers and short strings: most calls are. */
-  #serveShort(link: Link, slot: number, kind: number, service: LocalService): void {
+  #serveShort(link: Link, slot: number, service: LocalService): void {
     const slots = this.#slots;
     const { short } = this.#reader;
     const count = slots[slot] >>> 16;
@@ -129,16 +144,70 @@ export class Server implements Begin, Runs, Settled {
       result = invokeShort(callable(service), service.methods[methodOf(target)], short, count);
     } catch (error) {
       swapCall(outerCall);
-      this.#finish(link, kind, callId, target, true, error, undefined, beganMs);
+      this.#finish(link, CALL, callId, target, true, error, undefined, beganMs);
       return;
     }
     swapCall(outerCall);
     if (typeof result === 'object') {
-      this.#returned(link, kind, callId, target, false, result, undefined, beganMs);
+      this.#returned(link, CALL, callId, target, false, result, undefined, beganMs);
       return;
     }
     if (beganMs >= 0) this.#load.ended(service.id, beganMs);
-    if (kind === CALL) this.#answers.reply(link, callId, service, result);
+    this.#answers.reply(link, callId, service, result);
+  }
+
+  /** Runs the one-way messages in a slot: all for the same method, with as many arguments each. */
+  #serveNotices(link: Link, slot: number, count: number, service: LocalService): void {
+    const slots = this.#slots;
+    const { short } = this.#reader;
+    const values = slots[slot] >>> 16;
+    const target = withoutGroup(slots[slot + 2]);
+    const instance = callable(service);
+    const method = service.methods[methodOf(target)];
+    short.begin(slot);
+    let { begun } = short;
+    for (let done = 0; done < count && !link.stopped; done++) {
+      if (short.begun !== begun) {
+        // A method has had messages of another shard read that has ended.
+        short.beginAfter(slot, done * values);
+        ({ begun } = short);
+      }
+      const outerCall = swapCall(link.plainCall);
+      const beganMs = this.#load.begin();
+      let result: unknown;
+      let failed = false;
+      try {
+        result = invokeShort(instance, method, short, values);
+      } catch (error) {
+        failed = true;
+        result = error;
+      }
+      swapCall(outerCall);
+      if (failed || typeof result === 'object')
+        this.#returned(link, NOTIFY, 0, target, failed, result, undefined, beganMs);
+      else if (beganMs >= 0) this.#load.ended(service.id, beganMs);
+    }
+  }
+
+  /** Has the one-way messages in a slot run in their scheduling group. */
+  #postNotices(link: Link, slot: number, count: number, groupId: number): void {
+    const slots = this.#slots;
+    const { short } = this.#reader;
+    const values = slots[slot] >>> 16;
+    const target = withoutGroup(slots[slot + 2]);
+    const calls: GroupedCall[] = [];
+    short.begin(slot);
+    for (let left = count; left > 0; left--) {
+      const args: unknown[] = [];
+      for (let index = 0; index < values; index++) args.push(short.value());
+      calls.push(new GroupedCall(this, link, NOTIFY, 0, target, args, undefined, undefined));
+    }
+    const other = otherGroup(groupId);
+    for (const call of calls) {
+      this.#running++;
+      if (other >= 0) postTo(other, call);
+      else this.run(call);
+    }
   }
 
   /** Runs the call in a slot that has limits, or belongs to a scheduling group. */

@@ -33,6 +33,8 @@ describe('calls between the shards of a runtime', () => {
     expect(seen.unknown).toEqual([0, true]);
     expect(seen.owned).toEqual([seen.own, [seen.own, seen.own], id]);
     expect(seen.wrong).toBe(0);
+    const burst = Array.from({ length: 20 }, (_, value) => value);
+    expect(seen.noted).toEqual([burst, burst, burst]);
   });
 
   it.each([200, 0])('carry async iterables both ways, with %i µs of idle polling', async (idlePollUs) => {

@@ -9,6 +9,7 @@ class Desk {
   begun = 0;
   aborted = 0;
   entries = 0;
+  notes = [];
 
   group() {
     return currentGroupId();
@@ -20,6 +21,13 @@ class Desk {
   }
   async *groups(count) {
     for (let index = 0; index < count; index++) yield currentGroupId();
+  }
+  note(value) {
+    this.notes.push([currentGroupId(), value]);
+  }
+  async noted(count) {
+    while (this.notes.length < count) await sleepHere(1);
+    return this.notes;
   }
   fail() {
     throw new RangeError('no');
@@ -82,7 +90,7 @@ export default async function main(shard) {
 }
 
 const acts = {
-  async groups({ shard, desk, owned, group, own, note }) {
+  async groups({ shard, desk, sharded, owned, group, own, note }) {
     const alone = shard.groups.find('of shard 0');
     const ask = async () => {
       const seen = [];
@@ -111,8 +119,16 @@ const acts = {
         }),
       ),
     );
+    const burst = () => {
+      for (let value = 0; value < 20; value++) sharded.notify(1).note(value);
+    };
+    group.run(burst);
+    burst();
+    own.run(burst);
+    const noted = await desk.noted(60);
     note({
       id: group.id,
+      noted: [group.id, 0, own.id].map((id) => noted.filter(([in_]) => in_ === id).map(([, value]) => value)),
       inside,
       outside: await ask(),
       unknown: await alone.run(async () => [await desk.group(), currentGroupId() === alone.id]),

@@ -165,7 +165,7 @@ describe('Mesh', () => {
   it('starves no peer and not the reactor when one floods it', async () => {
     const all = shards({ count: 3, messagesPerPeer: 8, messagesPerPoll: 16 });
     const stores = await startService(all, 'store', Store);
-    for (let index = 0; index < 100; index++) stores[0].notify(2).record(`flood ${index}`);
+    for (let index = 0; index < 100; index++) stores[0].notify(2).record(`flood ${index}`.padEnd(30));
     stores[1].notify(2).record('quiet');
     await Promise.resolve();
     expect(all.meshes[2].poll()).toBeLessThanOrEqual(16);
@@ -175,12 +175,12 @@ describe('Mesh', () => {
     const turns = shards({ count: 3, messagesPerPeer: 8, messagesPerPoll: 8 });
     const others = await startService(turns, 'store', Store);
     for (let index = 0; index < 40; index++) {
-      others[0].notify(2).record('a');
-      others[1].notify(2).record('b');
+      others[0].notify(2).record('a'.repeat(30));
+      others[1].notify(2).record('b'.repeat(30));
     }
     await Promise.resolve();
     for (let count = 0; count < 4; count++) turns.meshes[2].poll();
-    expect(others[2].local.seen.filter((value) => value === 'a').length).toBe(16);
+    expect(others[2].local.seen.filter((value) => value === 'a'.repeat(30)).length).toBe(16);
     await all.settle();
     await turns.settle();
   });

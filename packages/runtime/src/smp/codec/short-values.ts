@@ -17,7 +17,8 @@ const { TAG_FALSE, TAG_FLOAT64, TAG_INT32, TAG_NULL, TAG_STRING8, TAG_TRUE, TAG_
 
 /** Writes messages of numbers, short strings, booleans, null and undefined into slots of a ring. */
 export class ShortWriter {
-  readonly #words: Int32Array;
+  /** Those of all slots. */
+  readonly words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   #at = 0;
@@ -25,7 +26,7 @@ export class ShortWriter {
 
   /** @param slots - The control block, through an alias that is not shared. */
   constructor(slots: Int32Array) {
-    this.#words = slots;
+    this.words = slots;
     this.#bytes = new Uint8Array(slots.buffer, slots.byteOffset, slots.byteLength);
     this.#view = new DataView(slots.buffer, slots.byteOffset, slots.byteLength);
   }
@@ -34,6 +35,17 @@ export class ShortWriter {
   begin(slot: number): void {
     this.#at = slot * 4 + PAYLOAD_BYTES_AT;
     this.#end = slot * 4 + SLOT_BYTES;
+  }
+
+  /** Goes on in a message, at a byte where a value may begin. */
+  resume(slot: number, at: number): void {
+    this.#at = at;
+    this.#end = slot * 4 + SLOT_BYTES;
+  }
+
+  /** The byte where the next value goes. */
+  get at(): number {
+    return this.#at;
   }
 
   /** @returns False when the value is of another kind, or too long: then the message has to be written in general. */
@@ -69,7 +81,7 @@ export class ShortWriter {
 
   /** Writes the header. */
   end(slot: number, kind: number, count: number, callId: number, target: number): void {
-    const words = this.#words;
+    const { words } = this;
     words[slot] = kind | SHORT | (count << 16);
     words[slot + 1] = callId;
     words[slot + 2] = target;
@@ -99,6 +111,7 @@ export class ShortReader {
   readonly #bytes: Buffer;
   readonly #view: DataView;
   #at = 0;
+  #begun = 0;
 
   constructor(bytes: Buffer, view: DataView) {
     this.#bytes = bytes;
@@ -107,7 +120,19 @@ export class ShortReader {
 
   /** Starts with the message in a slot. */
   begin(slot: number): void {
+    this.#begun = (this.#begun + 1) | 0;
     this.#at = slot * 4 + PAYLOAD_BYTES_AT;
+  }
+
+  /** Changes whenever a message is started with. */
+  get begun(): number {
+    return this.#begun;
+  }
+
+  /** Starts with the message in a slot, behind so many values. */
+  beginAfter(slot: number, values: number): void {
+    this.begin(slot);
+    for (let left = values; left > 0; left--) this.value();
   }
 
   /** Reads the next value. */
