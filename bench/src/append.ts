@@ -13,6 +13,7 @@ import {
   openOurs,
 } from './append/writers.js';
 import { hasFio, runFio } from './file/fio.js';
+import { settleDisk } from './file/settle-disk.js';
 import type { Benchmark, BenchmarkCase, Measurement } from './harness/benchmark.js';
 
 const DURATION_MS = 300;
@@ -128,6 +129,7 @@ const benchmark: Benchmark = {
       path.join(process.env.SUNSTAR_BENCH_DIRECTORY ?? tmpdir(), 'sunstar-append-'),
     );
     const file = path.join(directory, 'log');
+    await settleDisk();
     const cases = SIZES.flatMap((sizeBytes) =>
       WRITERS.map((writers) => durableCase(shard, file, sizeBytes, writers)),
     );

@@ -6,6 +6,7 @@ import { attach } from '@sunstar/runtime';
 import { hasFio, runFio } from './file/fio.js';
 import type { FileJob, FileResult } from './file/job.js';
 import { runNode, runOurs } from './file/runners.js';
+import { settleDisk } from './file/settle-disk.js';
 import type { Benchmark, BenchmarkCase, Measurement, Peer } from './harness/benchmark.js';
 
 const PREWRITTEN_BYTES = 256 * 1024 * 1024;
@@ -113,6 +114,7 @@ const benchmark: Benchmark = {
     prewrite(prewritten);
     // A file of its own: direct I/O would have to write back what the page cache holds of the other.
     prewrite(`${prewritten}-cached`);
+    await settleDisk();
     const cases: BenchmarkCase[] = [];
     for (const kind of KINDS) {
       for (const sizeBytes of SIZES) {

@@ -1,5 +1,6 @@
 import type { DmaFile } from '@sunstar/dma-file';
 import { attach } from '@sunstar/runtime';
+import { settleDisk } from './file/settle-disk.js';
 import type { Benchmark, Metric, PreparedBenchmark } from './harness/benchmark.js';
 import { DiskFiles } from './io/disk-load.js';
 
@@ -43,6 +44,7 @@ const benchmark: Benchmark = {
     const shard = attach({ memory: '64MiB' });
     const files = await DiskFiles.make();
     const file = await files.prewritten('pages', FILE_BYTES);
+    await settleDisk();
     const memory = shard.memory.allocateAligned(BATCH_BYTES, PAGE_BYTES);
     const data = shard.memory.bytes.subarray(memory, memory + BATCH_BYTES).fill(0x77);
     const scattered = (mergeBytes: number) => (): Promise<number[]> =>

@@ -14,12 +14,13 @@ import {
 import { copyRange } from './copy-range.js';
 import {
   checkOffset,
+  endOfFileError,
   fileBusyError,
   fileClosedError,
   invalidOptionError,
   ioQueueFullError,
 } from './errors.js';
-import { countClosed, countOpened } from './file-metrics.js';
+import { countClosed, countOpened, type DmaFileStats } from './file-metrics.js';
 import { FileOperations, type Ticket } from './file-operations.js';
 import { type FileStat, statDescriptor } from './file-stat.js';
 import { linkDescriptor } from './file-system.js';
@@ -39,14 +40,6 @@ import { checkPieces, type MemoryPiece, moveVector } from './vectored.js';
 
 /** Modes of fallocate. */
 const FALLOC = { KEEP_SIZE: 1, PUNCH_HOLE: 2, ZERO_RANGE: 16 } as const;
-
-/** Counters of a {@link DmaFile}. */
-export interface DmaFileStats {
-  /** Operations that the device has, or its queue. */
-  readonly inFlight: number;
-  /** Operations that wait before that. */
-  readonly queued: number;
-}
 
 /**
  * A file that is read and written by the device directly from and to the shard's memory, past the page cache.
@@ -145,6 +138,15 @@ export class DmaFile extends LockableFile implements AsyncDisposable {
     while (this.#mustWait()) await this.#operations.waitForRoom(options?.signal);
     this.#admit(options, false, length);
     return readRange(this.#range, position, length, options?.memory, options?.signal);
+  }
+
+  /** Like {@link read}; SUNSTAR_END_OF_FILE when the file has fewer bytes there. */
+  async readExactly(position: number, length: number, options?: FileReadOptions): Promise<IOBuf> {
+    const content = await this.read(position, length, options);
+    const { sizeBytes } = content;
+    if (sizeBytes === length) return content;
+    content[Symbol.dispose]();
+    throw endOfFileError(this.path, length, sizeBytes);
   }
 
   /** Reads many ranges, merged where they are close to each other; see {@link readMany}. */

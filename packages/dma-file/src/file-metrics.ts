@@ -1,8 +1,16 @@
 import type { ShardContext, ShardMemory } from '@sunstar/runtime';
 
+/** Counters of a {@link DmaFile}. */
+export interface DmaFileStats {
+  /** Operations that the device has, or its queue. */
+  readonly inFlight: number;
+  /** Operations that wait before that. */
+  readonly queued: number;
+}
+
 /** A file, as far as its metrics go. */
 interface MeasuredFile {
-  readonly stats: { readonly inFlight: number; readonly queued: number };
+  readonly stats: DmaFileStats;
 }
 
 /** The open files of each shard of this thread. */

@@ -10,8 +10,9 @@ export {
   type FlushDispatcherOptions,
   type FlushDispatcherStats,
 } from './dispatch/flush-dispatcher.js';
-export { DmaFile, type DmaFileStats } from './dma-file.js';
+export { DmaFile } from './dma-file.js';
 export type { RangeLockOptions } from './file-locks.js';
+export type { DmaFileStats } from './file-metrics.js';
 export type { FileStat } from './file-stat.js';
 export {
   makeDirectory,

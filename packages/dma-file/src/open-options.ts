@@ -13,6 +13,10 @@ export interface OpenFlags {
   readonly truncate?: boolean;
   /** Every write is durable when it completes (O_DSYNC). */
   readonly dataSync?: boolean;
+  /** Every write and its metadata are durable when it completes (O_SYNC). */
+  readonly sync?: boolean;
+  /** Reads leave the time of the last access as it is (O_NOATIME); SUNSTAR_EPERM unless the file is yours. */
+  readonly noAccessTime?: boolean;
   /**
    * The path is a directory: makes a file in it that has no name, and is gone when it is closed unless
    * {@link DmaFile.link} gave it one. Needs `write`. SUNSTAR_EOPNOTSUPP on file systems that cannot.
@@ -103,7 +107,8 @@ export function openFlags(flags: OpenMode | OpenFlags = 'r'): number {
   if (chosen === undefined) {
     throw invalidOptionError('flags', flags, `one of ${Object.keys(MODES).join(', ')} or an object`);
   }
-  const { read, write, create, exclusive, truncate, temporary, dataSync, noFollow } = chosen;
+  const { read, write, create, exclusive, truncate, temporary, dataSync, sync, noFollow, noAccessTime } =
+    chosen;
   if (exclusive === true && create !== true) {
     throw invalidOptionError('flags.exclusive', true, '`create` with it');
   }
@@ -120,6 +125,8 @@ export function openFlags(flags: OpenMode | OpenFlags = 'r'): number {
   if (truncate === true) bits |= constants.O_TRUNC;
   if (temporary === true) bits |= O_TMPFILE_BIT | constants.O_DIRECTORY;
   if (dataSync === true) bits |= constants.O_DSYNC;
+  if (sync === true) bits |= constants.O_SYNC;
+  if (noAccessTime === true) bits |= constants.O_NOATIME;
   if (noFollow === true) bits |= constants.O_NOFOLLOW;
   return bits;
 }

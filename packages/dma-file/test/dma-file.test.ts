@@ -282,6 +282,27 @@ describe('DmaFile', () => {
     await second.close();
   });
 
+  it('reads exactly, or says how much there is', async () => {
+    await using file = await DmaFile.open(path('exactly'), { flags: 'w+' });
+    await file.write(0, pattern(8192));
+    await file.truncate(5000);
+    using content = await file.readExactly(3, 4997);
+    expect(content.toBuffer().equals(pattern(8192).subarray(3, 5000))).toBe(true);
+    await expect(file.readExactly(3, 4998)).rejects.toMatchObject({
+      code: 'SUNSTAR_END_OF_FILE',
+      message: expect.stringContaining('4997') as unknown,
+    });
+  });
+
+  it('opens with O_SYNC and O_NOATIME', async () => {
+    const flags = { read: true, write: true, create: true, sync: true, noAccessTime: true };
+    await using file = await DmaFile.open(path('sync'), { flags });
+    const info = readFileSync(`/proc/self/fdinfo/${file.fd}`, 'latin1');
+    const bits = Number.parseInt(/flags:\s*(\d+)/.exec(info)?.[1] ?? '0', 8);
+    expect(bits & constants.O_SYNC).toBe(constants.O_SYNC);
+    expect(bits & constants.O_NOATIME).toBe(constants.O_NOATIME);
+  });
+
   it('writes durably with O_DSYNC', async () => {
     const flags = { read: true, write: true, create: true, dataSync: true, noFollow: true };
     await using file = await DmaFile.open(path('dsync'), { flags });
