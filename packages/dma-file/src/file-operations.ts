@@ -5,15 +5,13 @@ import {
   currentGroupId,
   ERRNO,
   IORING_OP,
-  type IoQueue,
-  type Reactor,
-  type ShardMemory,
   SunstarError,
   swapGroup,
 } from '@sunstar/runtime';
 import { alignDown } from './alignment.js';
 import { FileOperation, Lane, type OperationOwner } from './file-operation.js';
 import { advanceIovecs } from './iovecs.js';
+import type { OperationsTarget } from './operations-target.js';
 import type { RegisteredFile } from './registered-file.js';
 
 /** An operation that the kernel interrupts this often in a row is given up. */
@@ -23,31 +21,8 @@ const MAX_POOLED = 256;
 /** Up to so many in flight reach the kernel at the end of the tick, in one system call with the wait for them. */
 const FEW = 4;
 
-/** The part of the reactor that files need. */
-export type FileReactor = Pick<Reactor, 'submit' | 'submitNow' | 'defer'>;
-
-/** The part of a device's queue that files need. */
-export type FileQueue = Pick<IoQueue, 'submit' | 'finished' | 'cancel' | 'isFull'>;
-
 /** A read or write that was submitted, for {@link FileOperations.cancel}; void once it has completed. */
 export type Ticket = FileOperation;
-
-/** What a set of operations works on. */
-export interface OperationsTarget {
-  readonly reactor: FileReactor;
-  readonly memory: ShardMemory;
-  readonly fd: number;
-  /** What the ring knows of the file and its memory ahead. @defaultValue null: nothing */
-  readonly registered?: Pick<RegisteredFile, 'submit'> | null;
-  /** Where reads and writes wait for their turn on the device; null when they do not. */
-  readonly queue: FileQueue | null;
-  /** Where a transfer that came up short may be continued; 1 for any place. */
-  readonly alignmentBytes: number;
-  /** Operations of one scheduling group that the device, or its queue, may have at the same time. */
-  readonly depth: number;
-  /** Operations that may wait for that, of all groups. */
-  readonly maxQueued: number;
-}
 
 function isRead(opcode: number): boolean {
   return opcode === IORING_OP.READ || opcode === IORING_OP.READV;
@@ -72,6 +47,8 @@ export class FileOperations implements OperationOwner {
   #refusals = 0;
   #inFlight = 0;
   #isClosed = false;
+  /** Whether what is started is given to the kernel together. */
+  #isHeld = false;
   #drained: (() => void) | null = null;
 
   constructor(target: OperationsTarget) {
@@ -147,6 +124,16 @@ export class FileOperations implements OperationOwner {
     opFlags = 0,
   ): void {
     this.#add(target, opcode, address, length, offset, opFlags, 0);
+  }
+
+  /** What is started from now on reaches the kernel together, in {@link submitHeld}: one system call, and it merges. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  submitHeld(): void {
+    this.#isHeld = false;
+    if (this.#inFlight > FEW) this.#target.reactor.submitNow();
   }
 
   /**
@@ -266,7 +253,7 @@ export class FileOperations implements OperationOwner {
       if (this.#registered !== null) this.#registered.submit(reactor, operation);
       else reactor.submit(operation, opcode, fd, address, length, offset, opFlags);
       // The device works on this one while the next is prepared. A few are given to it sooner by ending the tick.
-      if (this.#inFlight > FEW) reactor.submitNow();
+      if (this.#inFlight > FEW && !this.#isHeld) reactor.submitNow();
     } catch (error) {
       if (!(error instanceof SunstarError)) throw error;
       // The ring has no room for one more: the limit of the shard, not of this file.

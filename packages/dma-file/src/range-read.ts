@@ -106,6 +106,7 @@ class RangeRead {
 
   #pump(): void {
     const { operations, depth } = this.#target;
+    operations.hold();
     while (!this.#isOver && this.#next < this.#pieces.length && this.#inFlight < depth) {
       const piece = this.#pieces[this.#next];
       const position = this.#start + this.#next * FRAGMENT_SIZE_BYTES_MAX;
@@ -113,6 +114,7 @@ class RangeRead {
       this.#inFlight++;
       piece.ticket = operations.transfer(piece, IORING_OP.READ, position, piece.memoryOffset, piece.length);
     }
+    operations.submitHeld();
   }
 
   pieceCompleted(piece: Piece, result: number): void {

@@ -204,9 +204,12 @@ class RangeWrite {
   }
 
   #pump(): void {
-    while (this.#left > 0 && this.#inFlight < this.#target.depth) {
+    const { operations, depth } = this.#target;
+    operations.hold();
+    while (this.#left > 0 && this.#inFlight < depth) {
       if (!this.#issue()) break;
     }
+    operations.submitHeld();
     if (this.#inFlight > 0) return;
     this.#signal?.removeEventListener('abort', this);
     this.#source.release();

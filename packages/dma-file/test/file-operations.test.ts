@@ -151,6 +151,18 @@ describe('FileOperations', () => {
     expect(ring.submitted).toBe(8);
   });
 
+  it('gives those of a batch to the kernel together', () => {
+    const { ring, operations } = setUp(6, 100);
+    operations.hold();
+    for (let i = 0; i < 6; i++) operations.transfer(new Result(), IORING_OP.WRITE, i * SECTOR, 0, SECTOR);
+    expect(ring.submitted).toBe(0);
+    operations.submitHeld();
+    expect(ring.submitted).toBe(6);
+    ring.complete(0, 0, SECTOR);
+    operations.transfer(new Result(), IORING_OP.WRITE, 0, 0, SECTOR);
+    expect(ring.submitted).toBe(7);
+  });
+
   it('leaves a few to the end of the tick', () => {
     const { ring, operations } = setUp(6, 100);
     for (let i = 0; i < 4; i++) operations.transfer(new Result(), IORING_OP.WRITE, i * SECTOR, 0, SECTOR);

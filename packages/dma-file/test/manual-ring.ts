@@ -1,5 +1,6 @@
 import { type Completion, heapArena, IORING_OP, ShardMemory, SunstarError } from '@sunstar/runtime';
-import { FileOperations, type FileReactor } from '../src/file-operations.js';
+import { FileOperations } from '../src/file-operations.js';
+import type { FileReactor } from '../src/operations-target.js';
 import type { RangeTarget } from '../src/range-read.js';
 
 /** A submission that waits for the test to complete it. */
