@@ -188,9 +188,11 @@ export class SendSide implements Completion, ZeroCopyOwner {
   #submit(): void {
     const { reactor, memory, tables } = this.#network;
     const content = this.#inFlight;
-    const maxBytes = content.sizeBytes <= MAX_SEND_BYTES ? MAX_SEND_BYTES : this.#transport.maxCopyBytes;
-    let count = copyCount(content, MAX_FRAGMENTS_PER_SEND, maxBytes);
-    if (content.sizeBytes >= this.#transport.limits.zeroCopyThresholdBytes) {
+    const { sizeBytes, fragmentCount } = content;
+    let count = fragmentCount;
+    if (sizeBytes > MAX_SEND_BYTES || fragmentCount > MAX_FRAGMENTS_PER_SEND)
+      count = copyCount(content, MAX_FRAGMENTS_PER_SEND, this.#transport.maxCopyBytes);
+    if (sizeBytes >= this.#transport.limits.zeroCopyThresholdBytes) {
       this.#zeroCopy ??= new ZeroCopySide(this.#transport, this.#network, this);
       const id = this.#zeroCopy.trySend(content);
       if (id >= 0) {
@@ -206,23 +208,19 @@ export class SendSide implements Completion, ZeroCopyOwner {
     const opcode = hasTable ? IORING_OP.SENDMSG : IORING_OP.SEND;
     const address = hasTable ? memory.arena.address + this.#table : content.fragmentAddress(0);
     const length = hasTable ? 1 : content.fragmentLength(0);
-    const bytes = hasTable && count === content.fragmentCount ? content.sizeBytes : length;
-    if (this.#mayBeAtOnce(bytes)) {
-      this.#atOnceBytes = bytes;
-      this.#operationId = reactor.submitAtOnce(this, opcode, fd, address, length, AT_ONCE, bytes);
+    const isAll = count === fragmentCount && (hasTable || count === 1);
+    if (isAll && this.#mayBeAtOnce(sizeBytes)) {
+      this.#atOnceBytes = sizeBytes;
+      this.#operationId = reactor.submitAtOnce(this, opcode, fd, address, length, AT_ONCE, sizeBytes);
     } else {
       this.#operationId = reactor.submit(this, opcode, fd, address, length, 0, MSG_NOSIGNAL);
     }
   }
 
   /** Whether nobody waits for the end of a send of all that there is. */
-  #mayBeAtOnce(bytes: number): boolean {
+  #mayBeAtOnce(sizeBytes: number): boolean {
     return (
-      bytes <= MAX_AT_ONCE_BYTES &&
-      bytes === this.#inFlight.sizeBytes &&
-      !this.#isFull &&
-      !this.#aboveHighWater &&
-      this.#ending === Ending.No
+      sizeBytes <= MAX_AT_ONCE_BYTES && !this.#isFull && !this.#aboveHighWater && this.#ending === Ending.No
     );
   }
 
