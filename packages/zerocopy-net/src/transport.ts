@@ -113,9 +113,15 @@ export class Transport {
       this.#isPeerLocal =
         typeof peer !== 'number' &&
         peer.family !== 'unix' &&
-        this.#network.zeroCopy.addresses.has(peer.address);
+        (this.#network.zeroCopy.addresses.has(peer.address) || this.#isOwnAddress(peer.address));
     }
     return this.#isPeerLocal;
+  }
+
+  /** The addresses of a device without a carrier are in no list: this machine reaches them from the same address. */
+  #isOwnAddress(address: string): boolean {
+    const own = native.socketName(this.fd);
+    return typeof own !== 'number' && own.address === address;
   }
 
   /** The most bytes of one send with copies. */

@@ -24,6 +24,31 @@ export function privateNetwork(optmemMaxBytes: number): string {
   return `exec unshare -n sh -c '${setUp} && "$@"' --`;
 }
 
+/**
+ * A prefix for `Child`: in a network namespace whose addresses are those of devices. The address 192.0.2.1 is one of a
+ * veth pair that works, 192.0.2.2 one of a pair without a carrier (its other end is down), 192.0.2.3 that of a macvlan
+ * device.
+ */
+export const networkOfDevices: string = (() => {
+  const setUp = [
+    'ip link set lo up',
+    'ip link add near type veth peer name far',
+    'ip addr add 192.0.2.1/32 dev near',
+    'ip link set near up',
+    'ip link set far up',
+    'ip link add lone type veth peer name down',
+    'ip addr add 192.0.2.2/32 dev lone',
+    'ip link set lone up',
+    'ip link add above link near type macvlan mode bridge',
+    'ip addr add 192.0.2.3/32 dev above',
+    'ip link set above up',
+  ].join(' && ');
+  return `exec unshare -n sh -c '${setUp} && "$@"' --`;
+})();
+
+/** Whether {@link networkOfDevices} can be had. */
+export const mayMakeDevices: boolean = works('sh', ['-c', `${networkOfDevices} true`]);
+
 /** A prefix for `Child`: as a user without rights, who may lock so much memory. */
 export function unprivileged(lockedKiB: number): string {
   return `ulimit -l ${lockedKiB} && exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '"$@"' --`;

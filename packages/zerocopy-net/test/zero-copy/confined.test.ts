@@ -3,7 +3,9 @@ import { Child } from '../support/child.ts';
 import {
   mayDropPrivileges,
   mayFilterCalls,
+  mayMakeDevices,
   mayMakeNetworks,
+  networkOfDevices,
   privateNetwork,
   unprivileged,
   withoutZeroCopyOption,
@@ -54,6 +56,20 @@ describe.skipIf(!mayMakeNetworks)('little memory for notifications (net.core.opt
     const result = await sendToItself(privateNetwork(100), { mechanism: 'send_zc' });
     expect(result.outOfBuffers).toBe(0);
     expect(result.sends).toBeGreaterThan(2);
+  });
+});
+
+describe.skipIf(!mayMakeDevices)('addresses of this machine on a device of their own', () => {
+  test.each([
+    ['veth', '192.0.2.1'],
+    ['veth without a carrier, which the list of interfaces leaves out', '192.0.2.2'],
+    ['macvlan', '192.0.2.3'],
+  ])('%s: nothing is sent to them without a copy', async (_device, host) => {
+    for (const mechanism of ['send_zc', 'msg_zerocopy']) {
+      const result = await sendToItself(networkOfDevices, { mechanism, host, zeroCopy: 'auto' });
+      expect(result.sends).toBe(0);
+      expect(copied(result).localPeer).toBeGreaterThan(0);
+    }
   });
 });
 
