@@ -18,7 +18,7 @@ const SLOTS = 64;
 const READ_SHARE = 0.7;
 const DURATION_MS = 1000;
 const ROUNDS = 3;
-const LOADS = [1000, 2000, 5000, 10_000, 20_000, 30_000, 40_000, 60_000];
+const LOADS = [1000, 2000, 5000, 10_000, 20_000, 30_000, 40_000, 60_000, 80_000];
 /** How often the JavaScript programs look whether operations are due. */
 const PACE_MS = 0.2;
 /** Once fewer than this share of the offered load is served, larger loads tell nothing new. */
