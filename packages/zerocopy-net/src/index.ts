@@ -12,6 +12,7 @@ export { configureNetwork, type NetworkOptions, type NetworkStats, networkStats 
 export type { ConnectionOptions } from './options.js';
 export { type PipelineOptions, pipelined, type Stages } from './pipeline/pipelined.js';
 export type { PipelineResponse } from './pipeline/response-queue.js';
+export { type ProxiedConnection, proxyHeader } from './proxy-protocol/proxy-header.js';
 export type { Receiver } from './receiver.js';
 export type { KeepAliveOptions, SocketOptions } from './socket-options.js';
 export type { ConnectionStats } from './stats.js';
