@@ -1,12 +1,25 @@
+import { execFile, execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { mkdir, mkdtemp, realpath, rename, rm, symlink, truncate, unlink, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { FileService } from '@sunstar/example-file-server';
 import { type HttpServer, serveHttp } from '@sunstar/example-http';
 import { attach } from '@sunstar/runtime';
@@ -15,6 +28,15 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { requestPath } from '../src/request-path.ts';
 
+const run = promisify(execFile);
+const hasCurl: boolean = (() => {
+  try {
+    execFileSync('curl', ['--version']);
+    return true;
+  } catch {
+    return false;
+  }
+})();
 const shard = attach({ memory: '128MiB' });
 const big = randomBytes(3_000_001);
 let root: string;
@@ -206,6 +228,42 @@ describe('FileService', () => {
     await truncate(name, 1_000_000);
     await expect(buffer(response)).rejects.toThrow();
   });
+
+  test.skipIf(!hasCurl)(
+    'understands curl: two files on one connection, resumed and conditional transfers',
+    async () => {
+      const origin = `http://127.0.0.1:${server.port}`;
+      const curl = async (...args: string[]): Promise<Buffer> =>
+        (await run('curl', ['-sS', '--max-time', '10', ...args], { encoding: 'buffer', maxBuffer: 2 ** 24 }))
+          .stdout;
+      expect((await curl(`${origin}/big.bin`)).equals(big)).toBe(true);
+      const part = path.join(root, 'part');
+      await writeFile(part, big.subarray(0, 1_000_001));
+      await curl('-C', '-', '-o', part, `${origin}/big.bin`);
+      expect((await readFile(part)).equals(big)).toBe(true);
+      const format = '%{http_code} %{num_connects};';
+      const two = await curl(
+        '-o',
+        part,
+        '-o',
+        part,
+        '-w',
+        format,
+        `${origin}/big.bin`,
+        `${origin}/index.html`,
+      );
+      expect(String(two)).toBe('200 1;200 0;');
+      const tag = path.join(root, 'tag');
+      await curl('--etag-save', tag, '-o', part, `${origin}/index.html`);
+      const conditional = ['--etag-compare', tag, '-o', part, '-w', '%{http_code}', `${origin}/index.html`];
+      expect(String(await curl(...conditional))).toBe('304');
+      for (const target of ['/../secret', '/sub/../../secret', '/%2e%2e/secret', '/leak']) {
+        const answer = await curl('--path-as-is', '-w', '%{http_code}', `${origin}${target}`);
+        expect(String(answer), target).toMatch(/(400|403|404)$/);
+        expect(answer.includes('secret')).toBe(false);
+      }
+    },
+  );
 
   test('closes files that were deleted or pushed out', async () => {
     const descriptors = (): number => readdirSync('/proc/self/fd').length;
