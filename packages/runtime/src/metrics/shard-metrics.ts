@@ -3,7 +3,7 @@ import type { ShardMemory } from '../memory/index.js';
 import type { Reactor } from '../reactor/index.js';
 import type { GroupSnapshot, ShardGroups } from '../scheduling/index.js';
 import { threadGroups } from '../scheduling/thread-scheduler.js';
-import type { Mesh } from '../smp/index.js';
+import type { Mesh, MeshGroupStats } from '../smp/index.js';
 import { type GroupWaits, threadWaits } from '../sync/wait-stats.js';
 import type { Labels, MetricSample, ReadMetric } from './metric.js';
 import type { Metrics } from './metrics.js';
@@ -27,7 +27,7 @@ function register(metrics: Metrics, lines: readonly Line[]): void {
 export function registerShardMetrics(metrics: Metrics, shard: MeasuredShard): void {
   reactorMetrics(metrics, shard.reactor);
   memoryMetrics(metrics, shard.memory);
-  meshMetrics(metrics, shard.mesh);
+  meshMetrics(metrics, shard.mesh, shard.groups);
   ioMetrics(metrics, shard.io);
   groupMetrics(metrics, shard.groups);
   syncMetrics(metrics);
@@ -150,21 +150,18 @@ function memoryMetrics(metrics: Metrics, memory: ShardMemory): void {
   ]);
 }
 
-function meshMetrics(metrics: Metrics, mesh: Mesh): void {
+function meshMetrics(metrics: Metrics, mesh: Mesh, shardGroups: ShardGroups): void {
+  const byGroup = once(() =>
+    shardGroups.all.map(({ id, name }) => ({ labels: { group: name }, stats: mesh.statsOf(id) })),
+  );
+  const groups =
+    (pick: keyof MeshGroupStats): ReadMetric =>
+    () =>
+      byGroup().map(({ labels, stats }) => ({ value: stats[pick], labels }));
   register(metrics, [
-    ['counter', 'sunstar_smp_sent_total', 'Calls and messages sent to other shards.', () => mesh.stats.sent],
-    [
-      'counter',
-      'sunstar_smp_served_total',
-      'Calls and messages of others run here.',
-      () => mesh.stats.served,
-    ],
-    [
-      'gauge',
-      'sunstar_smp_outstanding_calls',
-      'Calls that wait for an answer.',
-      () => mesh.stats.outstanding,
-    ],
+    ['counter', 'sunstar_smp_sent_total', 'Calls and messages sent to other shards.', groups('sent')],
+    ['counter', 'sunstar_smp_served_total', 'Calls and messages of others run here.', groups('served')],
+    ['gauge', 'sunstar_smp_outstanding_calls', 'Calls that wait for an answer.', groups('outstanding')],
     [
       'gauge',
       'sunstar_smp_queued_messages',

@@ -4,6 +4,7 @@ import type { CallClocks, GivingUp } from './call-limits.js';
 import type { CallOptions } from './call-options.js';
 import { CallState } from './call-state.js';
 import type { Directory } from './directory.js';
+import { GroupCounts } from './group-counts.js';
 import { settleIn } from './in-group.js';
 import type { Link } from './link.js';
 import { CALL, FAILURE, FIELDS, inGroup, NOTIFY, OUT_OF_MEMORY, SHORT, serviceOf } from './message.js';
@@ -25,6 +26,7 @@ export class Caller {
   readonly #capture: (resolve: Resolve) => void;
   #captured: Resolve = () => {};
   #sent = 0;
+  readonly #sentByGroup = new GroupCounts();
   /** When the running turn began; set by the mesh. */
   turnMs = 0;
 
@@ -50,6 +52,11 @@ export class Caller {
     return this.#sent;
   }
 
+  /** Those that a scheduling group has sent. */
+  sentBy(groupId: number): number {
+    return this.#sentByGroup.of(groupId, this.#sent);
+  }
+
   /** Calls that were given up, and not answered yet. */
   get givenUp(): number {
     return this.#pending.givenUp;
@@ -60,6 +67,11 @@ export class Caller {
     return this.#pending.size;
   }
 
+  /** Those that a scheduling group waits for, looked up anew. */
+  outstandingOf(groupId: number): number {
+    return this.#pending.sizeOf(groupId);
+  }
+
   /** Calls a method. Never throws: what is wrong rejects the promise. */
   call(link: Link, target: number, args: readonly unknown[]): Promise<unknown> {
     if (link.stopped || link.outstanding >= this.#maxOutstanding || this.#pending.full) {
@@ -68,22 +80,24 @@ export class Caller {
     const promise = new Promise<unknown>(this.#capture);
     const groupId = currentGroupId();
     const callId = this.#pending.add(this.#captured, link.peerId, target, groupId);
+    if (groupId !== DEFAULT_GROUP_ID) {
+      target = inGroup(target, groupId);
+      this.#sentByGroup.add(groupId, 1);
+    }
     // With calls outstanding the peer has something to do.
     const hurry = link.outstanding++ === 0;
-    const word = inGroup(target, groupId);
-    if (this.#writer.postShort(link, CALL, callId, word, args, hurry)) {
-      this.#sent++;
-      return promise;
-    }
+    this.#sent++;
+    if (this.#writer.postShort(link, CALL, callId, target, args, hurry)) return promise;
     try {
-      this.#writer.postArguments(link, CALL, callId, word, args, hurry);
+      this.#writer.postArguments(link, CALL, callId, target, args, hurry);
     } catch (error) {
+      this.#sent--;
+      if (groupId !== DEFAULT_GROUP_ID) this.#sentByGroup.add(groupId, -1);
       // Gone when a getter of an argument has closed the mesh: that has rejected it.
       if (this.#pending.take(callId, link.peerId) === undefined) return promise;
       link.outstanding--;
       return rejected(error);
     }
-    this.#sent++;
     return promise;
   }
 
@@ -117,6 +131,7 @@ export class Caller {
       return;
     }
     this.#sent++;
+    if (state.groupId !== DEFAULT_GROUP_ID) this.#sentByGroup.add(state.groupId, 1);
   }
 
   /** Gives a call up that was sent: its answer will be dropped. For {@link CallState}. */
@@ -139,10 +154,13 @@ export class Caller {
   /** Calls a method one way. */
   notify(link: Link, target: number, args: readonly unknown[]): void {
     if (link.stopped || link.queued >= this.#maxOutstanding) throw this.#refusal(link, target);
-    const word = inGroup(target, currentGroupId());
-    if (!this.#writer.postShortNotice(link, word, args))
-      this.#writer.postArguments(link, NOTIFY, 0, word, args, false);
+    const groupId = currentGroupId();
+    // In the target the default group is 0.
+    if (groupId !== DEFAULT_GROUP_ID) target = inGroup(target, groupId);
+    if (!this.#writer.postShortNotice(link, target, args))
+      this.#writer.postArguments(link, NOTIFY, 0, target, args, false);
     this.#sent++;
+    if (groupId !== DEFAULT_GROUP_ID) this.#sentByGroup.add(groupId, 1);
   }
 
   /** Settles the promise that an answer is for. */

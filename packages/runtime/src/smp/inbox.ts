@@ -28,10 +28,8 @@ const {
   TO_LENDER,
 } = message;
 
-/** How many messages are fetched together, at most. Their lines come at once, and the wait for the first is the only one. */
-const FETCHED = 32;
-/** How many messages' answers are shown together, at most: more would keep the asking side waiting. */
-const ANSWERED = 8;
+/** How many slots are fetched together, and the answers to them shown together, at most. */
+const TOGETHER = 8;
 
 /** What a shard tells of a service. */
 export type Announcement = [id: number, name: string, methods: readonly string[], ...fields: string[]];
@@ -108,23 +106,18 @@ export class Inbox {
   gone(link: Link, cause: unknown): void {
     if (link.stopped) return;
     // At most one ring full: nobody writes any more. Not when a call of that very shard is running.
-    while (!link.corked && !link.stopped && link.consumer.available() !== 0) this.#drain(link, FETCHED);
+    while (!link.corked && !link.stopped && link.consumer.available() !== 0) this.#drain(link, TOGETHER);
     this.#abandon(link, cause);
   }
 
   #drain(link: Link, limit: number): number {
     const { consumer } = link;
     let handled = 0;
-    let fetched = 0;
     try {
       while (handled < limit && !link.stopped) {
-        if (fetched === 0) {
-          fetched = Math.min(FETCHED, limit - handled, consumer.available());
-          if (fetched === 0) break;
-          consumer.fetch(fetched);
-        }
-        const count = Math.min(ANSWERED, fetched);
-        fetched -= count;
+        const count = Math.min(TOGETHER, limit - handled, consumer.available());
+        if (count === 0) break;
+        consumer.fetch(count);
         link.corked = true;
         for (let index = 0; index < count && handled < limit && !link.stopped; index++) {
           handled += this.#handle(link, consumer.take());

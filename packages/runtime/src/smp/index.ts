@@ -13,7 +13,7 @@ export { ForeignPtr } from './foreign-ptr.js';
 export { ControlLayout, controlBlockBytes, createControlBlock, defaultSlots, resetShard } from './layout.js';
 export type { ShardLoad } from './load-table.js';
 export { Mesh } from './mesh.js';
-export type { MeshStats } from './mesh-stats.js';
+export type { MeshGroupStats, MeshStats } from './mesh-stats.js';
 export type { MeshLimits, MeshOptions } from './options.js';
 export { RemoteStream } from './remote-stream.js';
 export { type CallContext, currentCall } from './served-call.js';

@@ -1,3 +1,13 @@
+/** Counters of one scheduling group: see `Mesh.statsOf`. */
+export interface MeshGroupStats {
+  /** Calls and one-way messages that it has sent to other shards. */
+  readonly sent: number;
+  /** Calls and one-way messages of other shards that were run here for it. */
+  readonly served: number;
+  /** Calls for whose answer it waits. */
+  readonly outstanding: number;
+}
+
 /** Counters of the calls between this shard and the others: see `Mesh.stats`. */
 export interface MeshStats {
   /** Calls and one-way messages sent to other shards. */

@@ -10,7 +10,7 @@ import { Caller } from './caller.js';
 import { Directory, type LocalService } from './directory.js';
 import { ControlLayout, SHARD_RUNNING, SHARD_STOPPED } from './layout.js';
 import { Link } from './link.js';
-import type { MeshStats } from './mesh-stats.js';
+import type { MeshGroupStats, MeshStats } from './mesh-stats.js';
 import { REGISTER, targetOf } from './message.js';
 import { MessageReader, MessageWriter } from './message-io.js';
 import { type FullLimits, fullLimits, inRange, type MeshOptions } from './options.js';
@@ -176,6 +176,15 @@ export class Mesh {
     const { sent, outstanding, givenUp } = this.#caller;
     const { served } = this.#server;
     return { sent, served, outstanding, givenUp, overflowed, queued, wakeUps, blocksAway, held };
+  }
+
+  /** The counters of a scheduling group. */
+  statsOf(groupId: number): MeshGroupStats {
+    return {
+      sent: this.#caller.sentBy(groupId),
+      served: this.#server.servedFor(groupId),
+      outstanding: this.#caller.outstandingOf(groupId),
+    };
   }
 
   /**

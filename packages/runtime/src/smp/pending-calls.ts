@@ -60,6 +60,17 @@ export class PendingCalls {
     return this.#freeCount === 0 && this.#resolvers.length >= this.#limit;
   }
 
+  /** How many calls a scheduling group waits for; looks at all of them. */
+  sizeOf(groupId: number): number {
+    let size = 0;
+    for (let index = 0; index < this.#resolvers.length; index++) {
+      const resolve = this.#resolvers[index];
+      if (resolve === undefined || resolve === GIVEN_UP) continue;
+      if (this.#rows[index * ROW_WORDS + GROUP] === groupId) size++;
+    }
+    return size;
+  }
+
   /** Adds a call; only when not `full`. @returns Its id, not negative. */
   add(resolve: Resolve, shardId: number, target: number, groupId = 0, options?: PendingOptions): number {
     if (this.#freeCount === 0) this.#grow();

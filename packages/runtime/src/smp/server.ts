@@ -1,11 +1,13 @@
 import { SunstarError } from '../errors.js';
 import * as scheduling from '../scheduling/index.js';
+import { threadGroups } from '../scheduling/thread-scheduler.js';
 import type { Clock } from '../sync/index.js';
 import { type Answers, dropResult } from './answers.js';
 import type { Decoder } from './codec/decoder.js';
 import { dropMoved, type Moved, ofCall } from './codec/transfer.js';
 import { callable, type Directory, type LocalService } from './directory.js';
 import * as foreignObjects from './foreign-objects.js';
+import { GroupCounts } from './group-counts.js';
 import { GroupedCall, type Runs } from './grouped-call.js';
 import { otherGroup, postTo } from './in-group.js';
 import { type Begin, invoke, invokeShort, invokeWith } from './invoke.js';
@@ -38,6 +40,7 @@ export class Server implements Begin, Runs, Settled {
   readonly #clock: Clock;
   readonly #load: OwnLoad;
   #served = 0;
+  readonly #servedByGroup = new GroupCounts();
   #running = 0;
   /** What belongs to the call whose method begins. */
   #moved: readonly Moved[] | undefined;
@@ -65,6 +68,11 @@ export class Server implements Begin, Runs, Settled {
     return this.#served;
   }
 
+  /** Those that are for a scheduling group; for a group that is not known here they are run by the default one. */
+  servedFor(groupId: number): number {
+    return this.#servedByGroup.of(groupId, this.#served);
+  }
+
   /** Calls whose method has begun and not ended. */
   get running(): number {
     return this.#running;
@@ -78,24 +86,20 @@ export class Server implements Begin, Runs, Settled {
     const target = withoutGroup(word);
     const service = this.#serviceOf(target);
     const groupId = service.groupId < 0 ? groupOf(word) : service.groupId;
-    if (kind === CALL && (head & SHORT) !== 0 && groupId === DEFAULT_GROUP_ID) {
-      // Most calls.
-      this.#served++;
-      this.#serveShort(link, slot, service);
-      return 1;
-    }
-    if (kind === NOTIFY && (head & SHORT) !== 0) {
-      const count = 1 + slots[slot + 1];
-      this.#served += count;
-      if (groupId === DEFAULT_GROUP_ID) this.#serveNotices(link, slot, count, service);
-      else this.#postNotices(link, slot, count, groupId);
+    const isShort = (head & SHORT) !== 0;
+    const count = isShort && kind === NOTIFY ? 1 + slots[slot + 1] : 1;
+    this.#served += count;
+    if (groupId === DEFAULT_GROUP_ID && (head & OPTIONS) === 0) {
+      if (!isShort) this.#serveInGeneral(link, slot, kind, service);
+      else if (kind === CALL) this.#serveShort(link, slot, service);
+      else this.#serveNotices(link, slot, count, service);
       return count;
     }
-    this.#served++;
-    if ((head & OPTIONS) !== 0 || groupId !== DEFAULT_GROUP_ID)
-      this.#serveWithOptions(link, slot, kind, groupId);
-    else this.#serveInGeneral(link, slot, kind, service);
-    return 1;
+    if (groupId !== DEFAULT_GROUP_ID && threadGroups.byId(groupId) !== undefined)
+      this.#servedByGroup.add(groupId, count);
+    if (isShort && kind === NOTIFY) this.#postNotices(link, slot, count, groupId);
+    else this.#serveWithOptions(link, slot, kind, groupId);
+    return count;
   }
 
   #serveInGeneral(link: Link, slot: number, kind: number, service: LocalService): void {

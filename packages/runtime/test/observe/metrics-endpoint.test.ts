@@ -56,12 +56,12 @@ describe('/metrics', () => {
         'sunstar_reactor_ticks_total',
         'sunstar_reactor_idle_seconds_total',
         'sunstar_memory_free_bytes',
-        'sunstar_smp_served_total',
         'sunstar_smp_given_up_calls',
       ]) {
         expect(body).toMatch(new RegExp(`^${name}\\{shard="${shard}"\\} [\\d.e+-]+$`, 'm'));
       }
       expect(body).toContain(`sunstar_group_shares{group="default",shard="${shard}"} `);
+      expect(body).toContain(`sunstar_smp_served_total{group="default",shard="${shard}"} `);
       expect(body).toContain(
         `sunstar_reactor_operation_seconds_count{operation="read",group="default",shard="${shard}"} 0`,
       );

@@ -35,6 +35,9 @@ describe('calls between the shards of a runtime', () => {
     expect(seen.wrong).toBe(0);
     const burst = Array.from({ length: 20 }, (_, value) => value);
     expect(seen.noted).toEqual([burst, burst, burst]);
+    // Two calls of each of the 100 that ran in it, and 20 one-way messages.
+    expect(seen.sent).toBe(220);
+    expect(seen.served).toBeGreaterThanOrEqual(220);
   });
 
   it.each([200, 0])('carry async iterables both ways, with %i µs of idle polling', async (idlePollUs) => {

@@ -2,7 +2,7 @@
 import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
-import { currentCall, currentGroupId, move, sleep as sleepHere } from '@sunstar/runtime';
+import { currentCall, currentGroupId, currentShard, move, sleep as sleepHere } from '@sunstar/runtime';
 
 class Desk {
   cleaned = 0;
@@ -24,6 +24,12 @@ class Desk {
   }
   note(value) {
     this.notes.push([currentGroupId(), value]);
+  }
+  async served(group) {
+    const family = (await currentShard().metrics.collect()).find(
+      (one) => one.name === 'sunstar_smp_served_total',
+    );
+    return family.values.find(({ labels }) => labels.group === group).value;
   }
   async noted(count) {
     while (this.notes.length < count) await sleepHere(1);
@@ -126,8 +132,15 @@ const acts = {
     burst();
     own.run(burst);
     const noted = await desk.noted(60);
+    const traffic = async (name, on) => {
+      const family = (await on.metrics.collect()).find((one) => one.name === name);
+      return family.values.find(({ labels }) => labels.group === 'own').value;
+    };
+    const sent = await traffic('sunstar_smp_sent_total', shard);
     note({
       id: group.id,
+      sent,
+      served: await desk.served('own'),
       noted: [group.id, 0, own.id].map((id) => noted.filter(([in_]) => in_ === id).map(([, value]) => value)),
       inside,
       outside: await ask(),
