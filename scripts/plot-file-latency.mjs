@@ -33,6 +33,7 @@ const ticks = [1, 2, 5].flatMap((digit) =>
 const inside = (value, values) => value >= Math.min(...values) && value <= Math.max(...values);
 const parts = [
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
+  '<title>Latency of reads and writes of files by offered load</title>',
   `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
   `<text x="${LEFT}" y="18" font-size="14">Latency of 4 KiB reads (70 %) and writes (30 %), O_DIRECT, by offered load</text>`,
   `<text x="${LEFT}" y="34" fill="#666">${machine}; medians of 3 rounds in turns; solid p50, dashed p99</text>`,
