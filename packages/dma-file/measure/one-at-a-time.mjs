@@ -147,7 +147,9 @@ async function compare(directory, rounds) {
     const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
     for (const [mode, samples] of Object.entries(results)) {
       const ratios = samples.map(({ rate }, round) => rate / results.fio[round].rate).sort((a, b) => a - b);
-      const [rate, user, system] = ['rate', 'userUs', 'systemUs'].map((key) => median(samples.map((s) => s[key])));
+      const [rate, user, system] = ['rate', 'userUs', 'systemUs'].map((key) =>
+        median(samples.map((s) => s[key])),
+      );
       console.log(
         `${mode.padEnd(9)} ${Math.round(rate)} reads/s, ${median(ratios).toFixed(2)} of fio's ` +
           `(${ratios[0].toFixed(2)} to ${ratios.at(-1).toFixed(2)}), CPU ${user.toFixed(1)} + ${system.toFixed(1)} µs`,

@@ -28,7 +28,7 @@ import { admitIo, type FileIoOptions, type FileReadOptions } from './io-options.
 import { LockableFile } from './lockable-file.js';
 import { type OpenedFile, openFile } from './open-file.js';
 import type { DmaFileOptions } from './open-options.js';
-import { operate, operateWithSignal } from './operate.js';
+import { OperationPromise, operate, operateWithSignal } from './operate.js';
 import { type RangeTarget, readRange } from './range-read.js';
 import { writeRange } from './range-write.js';
 import { type FileRange, type RangeContent, type ReadManyOptions, readMany } from './read-many.js';
@@ -163,12 +163,7 @@ export class DmaFile extends LockableFile implements AsyncDisposable {
    *
    * @returns The bytes read; fewer than `length` only at the end of the file. Memory behind them is undefined.
    */
-  async readInto(
-    position: number,
-    memoryOffset: number,
-    length: number,
-    options?: FileIoOptions,
-  ): Promise<number> {
+  readInto(position: number, memoryOffset: number, length: number, options?: FileIoOptions): Promise<number> {
     return this.#moveAligned(false, position, memoryOffset, length, options);
   }
 
@@ -203,7 +198,7 @@ export class DmaFile extends LockableFile implements AsyncDisposable {
   }
 
   /** Writes from arena memory of the caller, who keeps it until the promise settles. All is aligned. */
-  async writeAligned(
+  writeAligned(
     position: number,
     memoryOffset: number,
     length: number,
@@ -344,24 +339,44 @@ export class DmaFile extends LockableFile implements AsyncDisposable {
     this.#operations.invariants();
   }
 
-  async #moveAligned(
+  /** Not async: a promise more for each operation is dear where operations come one at a time. */
+  #moveAligned(
     isWrite: boolean,
     position: number,
     memoryOffset: number,
     length: number,
     options: FileIoOptions | undefined,
   ): Promise<number> {
-    this.#checks.checkPosition(position);
-    this.#checks.checkMemory(memoryOffset, length);
-    while (this.#mustWait()) await this.#operations.waitForRoom(options?.signal);
-    this.#admit(options, isWrite, length);
+    try {
+      this.#checks.checkPosition(position);
+      this.#checks.checkMemory(memoryOffset, length);
+      if (this.#mustWait()) return this.#moveWhenRoom(isWrite, position, memoryOffset, length, options);
+      this.#admit(options, isWrite, length);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
     const syscall = isWrite ? 'write' : 'read';
     const opcode = isWrite ? IORING_OP.WRITE : IORING_OP.READ;
+    const signal = options?.signal;
+    if (signal === undefined) {
+      const operation = new OperationPromise(syscall, this.path);
+      this.#operations.transfer(operation, opcode, position, memoryOffset, length);
+      return operation.promise;
+    }
     const submit = (done: Completion): Ticket | null =>
       this.#operations.transfer(done, opcode, position, memoryOffset, length);
-    const signal = options?.signal;
-    if (signal === undefined) return operate(syscall, this.path, submit);
     return operateWithSignal(syscall, this.path, this.#operations, signal, submit);
+  }
+
+  async #moveWhenRoom(
+    isWrite: boolean,
+    position: number,
+    memoryOffset: number,
+    length: number,
+    options: FileIoOptions | undefined,
+  ): Promise<number> {
+    while (this.#mustWait()) await this.#operations.waitForRoom(options?.signal);
+    return this.#moveAligned(isWrite, position, memoryOffset, length, options);
   }
 
   async #moveVector(

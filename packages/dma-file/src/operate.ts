@@ -2,20 +2,49 @@ import { type Completion, ERRNO, inThisGroup, systemError } from '@sunstar/runti
 import type { FileOperations, Ticket } from './file-operations.js';
 import { abortedError } from './io-options.js';
 
-/** Runs one callback operation as a promise; rejects with a SystemError that names the path. */
+type Settle = (value: number) => void;
+type Fail = (reason: unknown) => void;
+
+let captured: Settle = () => {};
+let capturedFail: Fail = () => {};
+/** One executor for all: an operation has no closure of its own. */
+const capture = (resolve: Settle, reject: Fail): void => {
+  captured = resolve;
+  capturedFail = reject;
+};
+
+/** The completion of one operation as a promise; rejects with a SystemError that names the path. */
+export class OperationPromise implements Completion {
+  readonly promise: Promise<number> = new Promise<number>(capture);
+  readonly #resolve: Settle = captured;
+  readonly #reject: Fail = capturedFail;
+  readonly #syscall: string;
+  readonly #path: string;
+
+  constructor(syscall: string, path: string) {
+    this.#syscall = syscall;
+    this.#path = path;
+  }
+
+  complete(result: number): void {
+    if (result < 0) this.#reject(systemError(this.#syscall, result, this.#path));
+    else this.#resolve(result);
+  }
+}
+
+/** Runs one callback operation as an {@link OperationPromise}. */
 export function operate(
   syscall: string,
   path: string,
   submit: (completion: Completion) => void,
 ): Promise<number> {
-  return new Promise((resolve, reject) => {
-    submit({
-      complete(result: number): void {
-        if (result < 0) reject(systemError(syscall, result, path));
-        else resolve(result);
-      },
-    });
-  });
+  const operation = new OperationPromise(syscall, path);
+  try {
+    submit(operation);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  return operation.promise;
 }
 
 /** Like {@link operate} for a read or write that its signal ends while it waits for its turn. */
