@@ -28,7 +28,7 @@ import { admitIo, type FileIoOptions, type FileReadOptions } from './io-options.
 import { LockableFile } from './lockable-file.js';
 import { type OpenedFile, openFile } from './open-file.js';
 import type { DmaFileOptions } from './open-options.js';
-import { OperationPromise, operate, operateWithSignal } from './operate.js';
+import { OperationPromise, operate, operateWithSignal, rejected } from './operate.js';
 import { type RangeTarget, readRange } from './range-read.js';
 import { writeRange } from './range-write.js';
 import { type FileRange, type RangeContent, type ReadManyOptions, readMany } from './read-many.js';
@@ -353,7 +353,7 @@ export class DmaFile extends LockableFile implements AsyncDisposable {
       if (this.#mustWait()) return this.#moveWhenRoom(isWrite, position, memoryOffset, length, options);
       this.#admit(options, isWrite, length);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return rejected(error);
     }
     const syscall = isWrite ? 'write' : 'read';
     const opcode = isWrite ? IORING_OP.WRITE : IORING_OP.READ;

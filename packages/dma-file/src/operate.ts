@@ -32,6 +32,14 @@ export class OperationPromise implements Completion {
   }
 }
 
+/** A promise that rejects with what was thrown. */
+export function rejected(error: unknown): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown
+    reject(error);
+  });
+}
+
 /** Runs one callback operation as an {@link OperationPromise}. */
 export function operate(
   syscall: string,
@@ -42,7 +50,7 @@ export function operate(
   try {
     submit(operation);
   } catch (error) {
-    return Promise.reject(error);
+    return rejected(error);
   }
   return operation.promise;
 }
