@@ -33,11 +33,8 @@ export class OperationPromise implements Completion {
 }
 
 /** A promise that rejects with what was thrown. */
-export function rejected(error: unknown): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as it was thrown
-    reject(error);
-  });
+export async function rejected(error: unknown): Promise<never> {
+  throw error;
 }
 
 /** Runs one callback operation as an {@link OperationPromise}. */
