@@ -1,12 +1,11 @@
 import type { Ring } from '@sunstar/native';
+import { ERRNO } from '../errno.js';
 import type { Arena } from '../memory/arena.js';
 
 /** The kernel registers at most 1 GiB as one buffer. */
 const BUFFER_BYTES = 2 ** 30;
 /** Places in the table of descriptors. */
 const MAX_FILES = 1024;
-const EMFILE = 24;
-const EBUSY = 16;
 
 /** What registrations need of the ring. */
 export type RegistrationRing = Pick<Ring, 'registerBuffers' | 'registerFiles' | 'updateRegisteredFile'>;
@@ -46,7 +45,7 @@ export class Registrations {
    * @returns 0 or a negative error number: −ENOMEM beyond `ulimit -l`, −EOPNOTSUPP on the emulated ring.
    */
   registerMemory(arena: Arena): number {
-    if (this.#arena !== null) return this.#arena.address === arena.address ? 0 : -EBUSY;
+    if (this.#arena !== null) return this.#arena.address === arena.address ? 0 : -ERRNO.EBUSY;
     const { address, sizeBytes } = arena;
     const count = Math.ceil(sizeBytes / BUFFER_BYTES);
     const pieces = new Float64Array(count * 2);
@@ -82,7 +81,7 @@ export class Registrations {
       this.#freeSlots = Array.from({ length: MAX_FILES }, (_, i) => MAX_FILES - 1 - i);
     }
     const slot = this.#freeSlots.pop();
-    if (slot === undefined) return -EMFILE;
+    if (slot === undefined) return -ERRNO.EMFILE;
     const result = this.#ring.updateRegisteredFile(slot, fd);
     if (result < 0) {
       this.#freeSlots.push(slot);
