@@ -1,34 +1,14 @@
 import type { Writable } from 'node:stream';
 import type { IOBuf } from '@sunstar/iobuf';
-import { ERRNO, inThisGroup, type SunstarError, systemError } from '@sunstar/runtime';
-import { CommitDelay } from '../dispatch/commit-delay.js';
-import {
-  appenderBusyError,
-  appenderClosedError,
-  appenderFullError,
-  appenderPoisonedError,
-  appenderSealedError,
-  checkOffset,
-  isRefusal,
-} from '../errors.js';
-import { operate } from '../operate.js';
+import { inThisGroup, type SunstarError } from '@sunstar/runtime';
+import { appenderBusyError, appenderClosedError, appenderSealedError, checkOffset } from '../errors.js';
 import { writableOf } from '../streams/adapters.js';
-import { AppendBuffer } from './append-buffer.js';
+import { AppendPipeline } from './append-pipeline.js';
 import type { AppendTarget } from './append-target.js';
-import { ChunkCache } from './chunk-cache.js';
 import { Signal } from './deferred.js';
-import { DeferredFlush } from './deferred-flush.js';
-import { type FlushListener, FlushRounds } from './flush-rounds.js';
-import {
-  type ResolvedAppenderOptions,
-  resolveAppenderOptions,
-  type SegmentAppenderOptions,
-} from './options.js';
+import type { SegmentAppenderOptions } from './options.js';
 import { OrderedWrites } from './ordered-writes.js';
-import { loadPartialPage } from './partial-page.js';
-import { SpaceAhead, type SpaceListener } from './space-ahead.js';
 import type { SegmentAppenderStats } from './stats.js';
-import { type WriteListener, WriteQueue } from './write-queue.js';
 
 /**
  * Appends records of any size and alignment to a file with O_DIRECT, and makes them durable with as few syncs
@@ -50,44 +30,24 @@ import { type WriteListener, WriteQueue } from './write-queue.js';
  */
 export class SegmentAppender implements AsyncDisposable {
   readonly #target: AppendTarget;
-  readonly #options: ResolvedAppenderOptions;
-  readonly #pool: ChunkCache;
-  readonly #queue: WriteQueue;
-  readonly #buffer: AppendBuffer;
-  readonly #rounds: FlushRounds;
-  readonly #space: SpaceAhead;
-  readonly #deferred: DeferredFlush;
+  readonly #pipeline: AppendPipeline;
   readonly #writes: OrderedWrites = new OrderedWrites(this);
   readonly #onFlushed: ((offset: number) => void) | undefined;
   readonly #onError: ((error: SunstarError) => void) | undefined;
   readonly #room: Signal = new Signal();
-  readonly #quiet: Signal = new Signal();
-  #failure: SunstarError | null = null;
   #truncating: Promise<void> | null = null;
   #sealing: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
   private constructor(target: AppendTarget, options: SegmentAppenderOptions, position: number, size: number) {
-    const resolved = resolveAppenderOptions(options, target.pageBytes);
     this.#target = target;
-    this.#options = resolved;
     this.#onFlushed = options.onFlushed;
     this.#onError = options.onError;
-    const listener: WriteListener & FlushListener & SpaceListener = {
-      writesProgressed: () => this.#writesProgressed(),
-      writeFailed: (result, isDurable) => this.#writeFailed(result, isDurable),
+    this.#pipeline = new AppendPipeline(target, options, position, size, {
+      progressed: () => this.#wakeRoom(),
       flushedTo: (offset) => this.#flushedTo(offset),
-      roundEnded: () => this.#checkQuiet(),
-      syncFailed: (result) => this.#poison(systemError('fdatasync', result, target.path)),
-      spaceProgressed: () => this.#spaceProgressed(),
-    };
-    this.#pool = ChunkCache.join(target.memory, resolved.chunkBytes, target.pageBytes);
-    this.#queue = new WriteQueue(target, this.#pool, resolved.maxWritesInFlight, position, listener);
-    this.#buffer = new AppendBuffer(target.memory, this.#pool, target.pageBytes, this.#queue, position);
-    const delay = new CommitDelay(resolved.commitDelayMs);
-    this.#rounds = new FlushRounds(target, this.#queue, this.#buffer, delay, position, listener);
-    this.#space = new SpaceAhead(target, this.#queue, resolved, size, listener);
-    this.#deferred = new DeferredFlush(target, this.#rounds, resolved.flushBytes, resolved.flushDelayMs);
+      failed: (error) => this.#failed(error),
+    });
   }
 
   /**
@@ -105,12 +65,13 @@ export class SegmentAppender implements AsyncDisposable {
       checkOffset('The position to append at', position, size);
       const kept = options.recycle === true ? size : position;
       appender = new SegmentAppender(target, options, position, kept);
-      await appender.#cut(position, options.recycle === true ? position : size);
-      appender.#space.ensure(position);
-      await appender.#quiesce();
+      const pipeline = appender.#pipeline;
+      await pipeline.cut(position, options.recycle === true ? position : size);
+      pipeline.ensureSpace();
+      await pipeline.quiesce();
       return appender;
     } catch (error) {
-      if (appender !== null) await appender.#release();
+      if (appender !== null) await appender.#pipeline.release();
       await target.close();
       throw error;
     }
@@ -118,51 +79,39 @@ export class SegmentAppender implements AsyncDisposable {
 
   /** File position after the last appended byte. */
   get appended(): number {
-    return this.#buffer.appended;
+    return this.#pipeline.appended;
   }
 
   /** File position up to which everything is written, though not necessarily synced. */
   get stable(): number {
-    return this.#queue.stable;
+    return this.#pipeline.stable;
   }
 
   /** File position up to which everything survives a power cut. */
   get flushed(): number {
-    return this.#rounds.flushed;
+    return this.#pipeline.flushed;
   }
 
   /** Accepted bytes that are not written yet. */
   get bufferedBytes(): number {
-    return this.#buffer.appended - this.#queue.stable;
+    return this.#pipeline.bufferedBytes;
   }
 
   /** Whether `append()` takes bytes now. */
   get hasRoom(): boolean {
     return (
-      this.bufferedBytes < this.#options.maxBufferedBytes &&
-      this.#failure === null &&
-      this.#truncating === null &&
-      this.#sealing === null &&
-      this.#closing === null
+      this.#pipeline.hasRoom && this.#truncating === null && this.#sealing === null && this.#closing === null
     );
   }
 
   /** The error that stopped the appender, or null. */
   get failure(): SunstarError | null {
-    return this.#failure;
+    return this.#pipeline.failure;
   }
 
   /** Counters since the appender was opened. */
   get stats(): SegmentAppenderStats {
-    return {
-      flushes: this.#rounds.requests,
-      syncs: this.#rounds.syncs,
-      flushBytesAverage: this.#rounds.averageBytes,
-      writes: this.#queue.writes,
-      writtenBytes: this.#queue.writtenBytes,
-      allocations: this.#space.allocations,
-      zeroedBytes: this.#space.zeroedBytes,
-    };
+    return this.#pipeline.stats;
   }
 
   /**
@@ -176,16 +125,10 @@ export class SegmentAppender implements AsyncDisposable {
    * @param data - Bytes from anywhere, or an IOBuf of this shard; stays the caller's.
    */
   append(data: Uint8Array | IOBuf): number {
-    if (data instanceof Uint8Array) {
-      if (data.length === 0) return this.appended;
-      this.#admit(data.length);
-      this.#buffer.appendBytes(data);
-    } else {
-      if (data.sizeBytes === 0) return this.appended;
-      this.#admit(data.sizeBytes);
-      this.#buffer.appendIOBuf(data);
-    }
-    return this.#appended();
+    const length = data instanceof Uint8Array ? data.length : data.sizeBytes;
+    if (length === 0) return this.appended;
+    this.#admit(length);
+    return this.#pipeline.append(data);
   }
 
   /** The same for several pieces, all of them or none: a header and what follows it. */
@@ -194,16 +137,14 @@ export class SegmentAppender implements AsyncDisposable {
     for (const part of parts) total += part.length;
     if (total === 0) return this.appended;
     this.#admit(total);
-    this.#buffer.appendParts(parts, total);
-    return this.#appended();
+    return this.#pipeline.appendParts(parts, total);
   }
 
   /** The same for `length` bytes at an offset of the shard's arena; makes no object. */
   appendRange(memoryOffset: number, length: number): number {
     if (length === 0) return this.appended;
     this.#admit(length);
-    this.#buffer.appendRange(memoryOffset, length);
-    return this.#appended();
+    return this.#pipeline.appendRange(memoryOffset, length);
   }
 
   /**
@@ -221,19 +162,17 @@ export class SegmentAppender implements AsyncDisposable {
    */
   flush(): Promise<number> {
     if (this.#closing !== null) return Promise.reject(appenderClosedError());
-    return inThisGroup(this.#flush());
+    return inThisGroup(this.#pipeline.flush());
   }
 
   /** Asks for a flush without a promise: `onFlushed` reports it, `onError` its failure. */
   requestFlush(): void {
-    if (this.#closing !== null || this.#failure !== null) return;
-    this.#rounds.request();
-    this.#deferred.requested();
+    if (this.#closing === null) this.#pipeline.requestFlush();
   }
 
   /** Resolves when `hasRoom` is true, rejects with what stopped the appender. */
   waitForRoom(): Promise<void> {
-    if (this.#failure !== null) return Promise.reject(this.#failure);
+    if (this.failure !== null) return Promise.reject(this.failure);
     if (this.#closing !== null) return Promise.reject(appenderClosedError());
     if (this.#sealing !== null) return Promise.reject(appenderSealedError());
     return this.hasRoom ? Promise.resolve() : this.#room.wait();
@@ -246,11 +185,7 @@ export class SegmentAppender implements AsyncDisposable {
    */
   retry(): void {
     if (this.#closing !== null) throw appenderClosedError();
-    if (this.#failure === null) return;
-    if (this.#failure.code === 'SUNSTAR_APPENDER_POISONED') throw this.#failure;
-    this.#failure = null;
-    this.#queue.resume();
-    this.#rounds.resume();
+    this.#pipeline.retry();
     this.#wakeRoom();
   }
 
@@ -299,75 +234,21 @@ export class SegmentAppender implements AsyncDisposable {
   #checkOpen(): void {
     if (this.#closing !== null) throw appenderClosedError();
     if (this.#sealing !== null) throw appenderSealedError();
-    if (this.#failure !== null) throw this.#failure;
+    if (this.failure !== null) throw this.failure;
     if (this.#truncating !== null) throw appenderBusyError();
   }
 
   #admit(length: number): void {
     this.#checkOpen();
-    const buffered = this.bufferedBytes;
-    if (buffered >= this.#options.maxBufferedBytes) {
-      throw appenderFullError(buffered, this.#options.maxBufferedBytes);
-    }
-    const end = this.#buffer.appended + length;
-    if (this.#space.isFullAt(end)) {
-      this.#space.ensure(end);
-      throw systemError('append', -ERRNO.ENOSPC, this.#target.path);
-    }
-  }
-
-  #appended(): number {
-    const { appended } = this.#buffer;
-    this.#space.ensure(appended);
-    this.#deferred.appended();
-    return appended;
-  }
-
-  #flush(): Promise<number> {
-    if (this.#failure !== null) return Promise.reject(this.#failure);
-    const flushed = this.#rounds.wait();
-    this.#deferred.requested();
-    return flushed;
-  }
-
-  #writesProgressed(): void {
-    this.#rounds.writesProgressed();
-    this.#wakeRoom();
-    this.#checkQuiet();
-  }
-
-  #writeFailed(result: number, isDurable: boolean): void {
-    const error = systemError('write', result, this.#target.path);
-    // Of a durable write nobody knows whether the write or the sync failed, unless it never began.
-    if (isDurable && !isRefusal(result)) this.#poison(error);
-    else if (this.#failure === null) this.#fail(error);
-    this.#checkQuiet();
+    this.#pipeline.admit(length);
   }
 
   #flushedTo(offset: number): void {
-    if (this.#failure === null && this.#truncating === null && this.#sealing === null) {
-      this.#space.zeroAhead(this.appended, this.#rounds.averageBytes);
-    }
-    this.#checkQuiet();
+    if (this.#truncating === null && this.#sealing === null) this.#pipeline.zeroAhead();
     this.#onFlushed?.(offset);
   }
 
-  #spaceProgressed(): void {
-    this.#space.ensure(this.appended);
-    this.#checkQuiet();
-  }
-
-  #poison(cause: unknown): SunstarError {
-    const error = appenderPoisonedError(cause);
-    this.#queue.halt();
-    this.#fail(error);
-    this.#checkQuiet();
-    return error;
-  }
-
-  #fail(error: SunstarError): void {
-    this.#failure = error;
-    this.#rounds.halt(error);
+  #failed(error: SunstarError): void {
     this.#room.reject(error);
     this.#onError?.(error);
   }
@@ -376,51 +257,16 @@ export class SegmentAppender implements AsyncDisposable {
     if (this.hasRoom) this.#room.resolve();
   }
 
-  /** Resolves when nothing is in flight. */
-  #quiesce(): Promise<void> {
-    const quiet = this.#quiet.wait();
-    this.#checkQuiet();
-    return quiet;
-  }
-
-  #checkQuiet(): void {
-    if (this.#queue.inFlight === 0 && this.#space.isIdle && this.#rounds.isIdle) this.#quiet.resolve();
-  }
-
   async #truncate(sizeBytes: number): Promise<void> {
-    await this.#flush();
-    this.#space.stop();
-    await this.#quiesce();
+    const pipeline = this.#pipeline;
+    await pipeline.flush();
+    await pipeline.stopAhead();
     try {
-      await this.#cut(sizeBytes, Number.POSITIVE_INFINITY);
+      await pipeline.cut(sizeBytes, Number.POSITIVE_INFINITY);
     } finally {
-      this.#space.restart(this.appended);
+      pipeline.restartAhead();
     }
-    this.#space.ensure(sizeBytes);
-  }
-
-  /** Cuts the file when it is larger, and starts over at `position`; nothing is in flight or buffered. */
-  async #cut(position: number, size: number): Promise<void> {
-    const chunk = await loadPartialPage(this.#target, this.#pool, position);
-    try {
-      if (size > position) await this.#resize(position);
-    } catch (error) {
-      if (chunk !== null) this.#pool.unpin(chunk);
-      throw error;
-    }
-    this.#buffer.restart(position, chunk);
-    this.#queue.restart(position);
-    this.#rounds.restart(position);
-  }
-
-  async #resize(size: number): Promise<void> {
-    const { path } = this.#target;
-    await operate('ftruncate', path, (done) => this.#target.submitTruncate(done, size));
-    try {
-      await operate('fdatasync', path, (done) => this.#target.submitSync(done));
-    } catch (error) {
-      throw this.#poison(error);
-    }
+    pipeline.ensureSpace();
   }
 
   #seal(): Promise<void> {
@@ -432,16 +278,16 @@ export class SegmentAppender implements AsyncDisposable {
   }
 
   async #complete(): Promise<void> {
+    const pipeline = this.#pipeline;
     // A truncate that is running ends first; whoever called it learns its result.
     await Promise.allSettled([this.#truncating]);
-    await this.#flush();
+    await pipeline.flush();
     this.#room.reject(appenderSealedError());
-    this.#space.stop();
-    await this.#quiesce();
+    await pipeline.stopAhead();
     try {
-      if ((await this.#target.size()) !== this.appended) await this.#resize(this.appended);
+      await pipeline.trim();
     } catch (error) {
-      this.#space.restart(this.appended);
+      pipeline.restartAhead();
       throw error;
     }
   }
@@ -451,29 +297,14 @@ export class SegmentAppender implements AsyncDisposable {
       await this.#seal();
     } finally {
       this.#room.reject(appenderClosedError());
-      this.#space.stop();
-      await this.#quiesce();
-      await this.#release();
+      await this.#pipeline.stopAhead();
+      await this.#pipeline.release();
       await this.#target.close();
     }
   }
 
-  async #release(): Promise<void> {
-    this.#space.restart(this.appended);
-    this.#space.stop();
-    this.#buffer.release();
-    this.#queue.discard();
-    this.#pool.leave();
-    await Promise.all([this.#deferred.close(), this.#rounds.close()]);
-  }
-
   /** Throws when the state contradicts itself. For tests. */
   invariants(): void {
-    this.#pool.invariants();
-    this.#queue.invariants();
-    this.#buffer.invariants();
-    this.#rounds.invariants();
-    this.#space.invariants();
-    this.#deferred.invariants();
+    this.#pipeline.invariants();
   }
 }
