@@ -201,11 +201,16 @@ export class AppendPipeline implements WriteListener, FlushListener, SpaceListen
     return quiet;
   }
 
-  /** Cuts the file when it is larger, durably, and starts over at `position`; nothing is in flight or buffered. */
+  /**
+   * Cuts the file when it is larger, and starts over at `position`, with everything before it durable; nothing is in
+   * flight or buffered.
+   */
   async cut(position: number, size: number): Promise<void> {
     const chunk = await loadPartialPage(this.#target, this.#pool, position);
     try {
       if (size > position) await this.#resize(position);
+      // Whoever wrote what is there may have died before the sync.
+      else if (position > 0) await this.#sync();
     } catch (error) {
       if (chunk !== null) this.#pool.unpin(chunk);
       throw error;
@@ -223,8 +228,12 @@ export class AppendPipeline implements WriteListener, FlushListener, SpaceListen
   async #resize(size: number): Promise<void> {
     const { path } = this.#target;
     await operate('ftruncate', path, (done) => this.#target.submitTruncate(done, size));
+    await this.#sync();
+  }
+
+  async #sync(): Promise<void> {
     try {
-      await operate('fdatasync', path, (done) => this.#target.submitSync(done));
+      await operate('fdatasync', this.#target.path, (done) => this.#target.submitSync(done));
     } catch (error) {
       throw this.#poison(error);
     }

@@ -55,7 +55,7 @@ export class SegmentAppender implements AsyncDisposable {
    * and closes it, also when this call fails.
    *
    * What the file holds after `options.position` is cut off, durably, before the first append, unless it is
-   * recycled. The first allocation is awaited; when the disk is full the appender opens all the same, and `append()` says so.
+   * recycled; what is before it is synced, for who wrote it may have died before the sync. The first allocation is awaited; when the disk is full the appender opens all the same, and `append()` says so.
    */
   static async open(target: AppendTarget, options: SegmentAppenderOptions = {}): Promise<SegmentAppender> {
     let appender: SegmentAppender | null = null;

@@ -1,3 +1,4 @@
+import { SunstarError } from '@sunstar/runtime';
 import type { ResolvedLogOptions } from './log-options.js';
 import { recoverSegment, type Segment } from './segment.js';
 import { baseSequences, indexName, segmentName, TEMPORARY_INDEX } from './segment-names.js';
@@ -20,14 +21,17 @@ export async function recoverLog(
   const segments: Segment[] = [];
   for (const base of bases) {
     const previous = segments[segments.length - 1];
-    if (previous !== undefined && previous.nextSequence !== base) break;
+    if (previous !== undefined && previous.nextSequence < base) break;
+    // Begun for nothing: the roll failed, and the segment before it went on.
+    if (previous !== undefined && previous.nextSequence > base) continue;
     const segment = await recoverSegment(storage, names, base, options);
     if (segment === null) break;
     segments.push(segment);
   }
   // Newest first: a crash in between leaves what this would find again.
-  for (let i = bases.length - 1; i >= segments.length; i--) {
-    await dropSegment(storage, recycler, names.has(indexName(bases[i])), bases[i]);
+  const kept = new Set(segments.map((segment) => segment.baseSequence));
+  for (const base of bases.reverse()) {
+    if (!kept.has(base)) await dropSegment(storage, recycler, base);
   }
   const last = segments[segments.length - 1];
   // Its index said that it was complete, which ends now.
@@ -39,16 +43,23 @@ export async function recoverLog(
   return segments;
 }
 
-/** Takes a segment away, durably, its index first. */
+/** Takes a segment away, durably, its index first. After an error it can be called again. */
 export async function dropSegment(
   storage: SegmentStorage,
   recycler: SegmentRecycler | null,
-  hasIndex: boolean,
   baseSequence: number,
 ): Promise<void> {
-  if (hasIndex) await storage.remove(indexName(baseSequence));
+  await unlessMissing(storage.remove(indexName(baseSequence)));
   await storage.sync();
-  if (recycler === null) await storage.remove(segmentName(baseSequence));
-  else await recycler.retire(segmentName(baseSequence));
+  const name = segmentName(baseSequence);
+  await unlessMissing(recycler === null ? storage.remove(name) : recycler.retire(name));
   await storage.sync();
+}
+
+async function unlessMissing(change: Promise<void>): Promise<void> {
+  try {
+    await change;
+  } catch (error) {
+    if (!(error instanceof SunstarError && error.code === 'SUNSTAR_ENOENT')) throw error;
+  }
 }

@@ -3,7 +3,7 @@ import { SunstarError } from '@sunstar/runtime';
 import { SegmentAppender } from '../appender/segment-appender.js';
 import { batchTooLargeError, logClosedError, logFullError } from '../errors.js';
 import { integerOption } from '../open-options.js';
-import { type ActiveSegment, beginSegment } from './active-segment.js';
+import { type ActiveSegment, beginSegment, discardSegment } from './active-segment.js';
 import { BATCH_HEADER_BYTES, BATCH_KIND, headerChecksum, writeChecksum, writeHeader } from './batch.js';
 import { DurableMarks } from './durable-marks.js';
 import { type LogOptions, type ResolvedLogOptions, resolveLogOptions } from './log-options.js';
@@ -46,6 +46,8 @@ export class Log implements AsyncDisposable {
   readonly #recycler: SegmentRecycler;
   /** Oldest first; the last one is the active one. */
   readonly #segments: Segment[];
+  /** Not of the log any more, but still on the disk; oldest first. */
+  readonly #leaving: Segment[] = [];
   readonly #header: Buffer = Buffer.alloc(BATCH_HEADER_BYTES);
   readonly #readable: ReadableLog;
   #active: ActiveSegment;
@@ -114,7 +116,7 @@ export class Log implements AsyncDisposable {
       });
       return new Log(storage, resolved, recycler, segments, { segment: last, appender, marks }, lock);
     }
-    const { active, isRecycled } = await beginSegment(recycler, resolved, resolved.firstSequence);
+    const { active, isRecycled } = await beginSegment(storage, recycler, resolved, resolved.firstSequence);
     const log = new Log(storage, resolved, recycler, [active.segment], active, lock);
     if (isRecycled) log.#recycled++;
     return log;
@@ -267,14 +269,17 @@ export class Log implements AsyncDisposable {
     const old = this.#active;
     // Nothing to end: the next segment would have the same name.
     if (old.segment.nextSequence === old.segment.baseSequence) return;
-    const options = this.#options;
-    const { active, isRecycled } = await beginSegment(this.#recycler, options, old.segment.nextSequence);
+    const { active, isRecycled } = await beginSegment(
+      this.#storage,
+      this.#recycler,
+      this.#options,
+      old.segment.nextSequence,
+    );
     try {
       // Nothing in the next segment may be durable before all of this one is.
       await old.appender.seal();
     } catch (error) {
-      await active.appender.close();
-      await this.#storage.remove(active.segment.name);
+      await discardSegment(this.#storage, active.segment.name, active.appender);
       throw error;
     }
     this.#earlierSyncs += old.appender.stats.syncs;
@@ -307,12 +312,18 @@ export class Log implements AsyncDisposable {
       const oldest = this.#segments[0];
       const isOld = retentionMs > 0 && now() - oldest.timeMs >= retentionMs;
       const isTooMuch = retentionBytes > 0 && this.#sizeBytes() - oldest.endBytes >= retentionBytes;
-      if (!isOld && !isTooMuch) return;
+      if (!isOld && !isTooMuch) break;
       oldest.isDropped = true;
       this.#segments.shift();
+      this.#leaving.push(oldest);
+    }
+    // In their order, also after one that failed: recovery would take a gap for the end of the log.
+    while (this.#leaving.length > 0) {
+      const [oldest] = this.#leaving;
       // A reader must not see its file being written again.
       const recycler = oldest.readers > 0 ? null : this.#recycler;
-      await dropSegment(this.#storage, recycler, oldest.hasIndex, oldest.baseSequence);
+      await dropSegment(this.#storage, recycler, oldest.baseSequence);
+      this.#leaving.shift();
     }
   }
 

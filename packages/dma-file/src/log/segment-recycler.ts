@@ -73,8 +73,11 @@ export class SegmentRecycler {
 
   /** A retired segment under a new name, or a new file; the name survives a power cut when the promise resolves. */
   async take(name: string): Promise<TakenSegment> {
-    const recycled = this.#names.pop();
-    if (recycled !== undefined) await this.#storage.rename(recycled, name);
+    const recycled = this.#names[this.#names.length - 1];
+    if (recycled !== undefined) {
+      await this.#storage.rename(recycled, name);
+      this.#names.pop();
+    }
     const file = await this.#storage.open(name, recycled === undefined);
     try {
       await this.#storage.sync();

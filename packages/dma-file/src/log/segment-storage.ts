@@ -18,7 +18,7 @@ export interface SegmentStorage {
   list(): Promise<string[]>;
   /** Opens a file for reading and writing. @param create - It does not exist yet, or is emptied. */
   open(name: string, create: boolean): Promise<AppendTarget>;
-  /** Replaces a file that has the new name. */
+  /** Replaces a file that has the new name; SUNSTAR_ENOENT when there is none to rename. */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file; SUNSTAR_ENOENT when there is none. */
   remove(name: string): Promise<void>;

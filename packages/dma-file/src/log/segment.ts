@@ -1,4 +1,5 @@
 import { SegmentAppender } from '../appender/segment-appender.js';
+import { operate } from '../operate.js';
 import { BATCH_HEADER_BYTES } from './batch.js';
 import { FileWindow } from './file-window.js';
 import { indexName, segmentName, TEMPORARY_INDEX } from './segment-names.js';
@@ -74,7 +75,10 @@ export async function recoverSegment(
     using window = new FileWindow(file);
     const { maxBatchBytes, indexIntervalBytes } = options;
     const scanned = await scanSegment(window, baseSequence, maxBatchBytes, indexIntervalBytes);
-    return scanned === null ? null : Segment.found(baseSequence, scanned);
+    if (scanned === null) return null;
+    // Whoever wrote it may have died before the sync, and what follows it says that all of it is durable.
+    await operate('fdatasync', file.path, (done) => file.submitSync(done));
+    return Segment.found(baseSequence, scanned);
   } finally {
     await file.close();
   }
@@ -89,8 +93,11 @@ export async function saveIndex(storage: SegmentStorage, segment: Segment): Prom
     allocationStepBytes: 0,
     zeroAheadBytes: 0,
   });
-  await appender.write(bytes);
-  await appender.close();
+  try {
+    await appender.write(bytes);
+  } finally {
+    await appender.close();
+  }
   await storage.rename(TEMPORARY_INDEX, indexName(segment.baseSequence));
 }
 

@@ -23,6 +23,23 @@ describe('SegmentAppender', () => {
     expect(target.content.toString('latin1', 0, target.fileSize)).toBe('onetwo');
   });
 
+  it('syncs what it finds in a file before it calls it flushed: who wrote it may have died before the sync', async () => {
+    const target = new ManualTarget();
+    target.fileSize = 256;
+    const opening = SegmentAppender.open(target, NO_SPACE_AHEAD);
+    await settle();
+    expect(kinds(target)).toEqual(['sync']);
+    await completeAll(target);
+    const appender = await opening;
+    expect(appender.flushed).toBe(256);
+    await close(target, appender);
+    const failing = SegmentAppender.open(target, NO_SPACE_AHEAD);
+    await settle();
+    target.complete(0, EIO);
+    await expect(failing).rejects.toMatchObject({ code: 'SUNSTAR_APPENDER_POISONED' });
+    expect(target.memory.real.stats().liveBlocks).toBe(0);
+  });
+
   it('makes a lone extent durable with its own write, and syncs when there were others', async () => {
     const target = new ManualTarget();
     const appender = await open(target);

@@ -1,63 +1,23 @@
-import { type Completion, heapArena, ShardMemory } from '@sunstar/runtime';
+import { type Completion, ERRNO, heapArena, ShardMemory, systemError } from '@sunstar/runtime';
 import type { AppendTarget, OneShotTimer } from '../../src/appender/append-target.js';
 import type { SegmentStorage } from '../../src/log/segment-storage.js';
+import {
+  applied,
+  type Choose,
+  dropUnsynced,
+  type Event,
+  loseSome,
+  resized,
+  survivors,
+} from './disk-trace.js';
+
+export { AllChoices, type Choose } from './disk-trace.js';
 
 const SECTOR_BYTES = 512;
 const PAGE_BYTES = 4096;
+const { ENOENT } = ERRNO;
 /** Turns of the microtasks without an operation after which nothing can come any more. */
 const MAX_IDLE = 10_000;
-
-/** One thing that happened to the disk, in the order in which it completed. */
-type Event =
-  | {
-      readonly kind: 'write';
-      readonly inode: number;
-      readonly position: number;
-      readonly bytes: Buffer;
-      /** Survives by itself, with the size that it needs; says nothing about other writes. */
-      readonly isDurable: boolean;
-    }
-  | { readonly kind: 'resize'; readonly inode: number; readonly size: number; readonly grows: boolean }
-  /** Everything that happened to the file before event `covers` is durable. */
-  | { readonly kind: 'sync'; readonly inode: number; readonly covers: number }
-  | { readonly kind: 'names'; readonly names: ReadonlyMap<string, number> }
-  | { readonly kind: 'syncNames'; readonly covers: number }
-  /** Not the disk's: what the test was promised by then. */
-  | { readonly kind: 'note'; readonly value: number };
-
-/** Chooses one of so many outcomes: 0 to `count` − 1. */
-export type Choose = (count: number) => number;
-
-/** Every sequence of choices, one after the other, for a run whose choices do not depend on each other. */
-export class AllChoices {
-  readonly #chosen: number[] = [];
-  readonly #counts: number[] = [];
-  #at = 0;
-
-  readonly choose: Choose = (count) => {
-    if (this.#at === this.#chosen.length) {
-      this.#chosen.push(0);
-      this.#counts.push(count);
-    }
-    if (this.#counts[this.#at] !== count) throw new Error('a choice depends on an earlier one');
-    return this.#chosen[this.#at++];
-  };
-
-  /** How many sequences there are, known after the first run. */
-  get total(): number {
-    return this.#counts.reduce((product, count) => product * count, 1);
-  }
-
-  /** Goes to the next sequence; false after the last one. */
-  next(): boolean {
-    this.#at = 0;
-    for (let i = this.#chosen.length - 1; i >= 0; i--) {
-      if (++this.#chosen[i] < this.#counts[i]) return true;
-      this.#chosen[i] = 0;
-    }
-    return false;
-  }
-}
 
 /** A disk that records what happens to it, and knows what a power cut at any moment could leave. */
 export class SimulatedDisk implements SegmentStorage {
@@ -69,6 +29,9 @@ export class SimulatedDisk implements SegmentStorage {
   #pending: (() => void)[] = [];
   #nextInode = 0;
   #openFiles = 0;
+  /** Errors, by the number of the operation that fails. */
+  readonly #faults = new Map<number, number>();
+  #operations = 0;
 
   constructor(random: () => number) {
     this.#random = random;
@@ -111,6 +74,30 @@ export class SimulatedDisk implements SegmentStorage {
     }
   }
 
+  /** Lets an operation fail that is to come, with a negative error number: the next one is number 0. */
+  failAt(number: number, error: number): void {
+    this.#faults.set(this.#operations + number, error);
+  }
+
+  /** No operation fails any more. */
+  heal(): void {
+    this.#faults.clear();
+  }
+
+  /**
+   * The disk as the next process finds it after this one was killed, with the power on: what was under way is done or
+   * not, and nothing became durable by it.
+   */
+  afterKill(): SimulatedDisk {
+    for (const complete of this.#pending.splice(0)) if (this.#choose(2) === 0) complete();
+    const disk = new SimulatedDisk(this.#random);
+    disk.#names = new Map(this.#names);
+    for (const [inode, file] of this.#files) disk.#files.set(inode, file);
+    disk.#nextInode = this.#nextInode;
+    disk.events.push(...this.events);
+    return disk;
+  }
+
   note(value: number): void {
     this.events.push({ kind: 'note', value });
   }
@@ -120,14 +107,14 @@ export class SimulatedDisk implements SegmentStorage {
   }
 
   list(): Promise<string[]> {
-    return this.#later(() => [...this.#names.keys()]);
+    return this.#later('readdir', '', () => [...this.#names.keys()]);
   }
 
   open(name: string, create: boolean): Promise<AppendTarget> {
-    return this.#later(() => {
+    return this.#later('openat', name, () => {
       let inode = this.#names.get(name);
       if (inode === undefined) {
-        if (!create) throw new Error(`no file ${name}`);
+        if (!create) throw systemError('openat', -ENOENT, name);
         inode = this.#nextInode++;
         this.#files.set(inode, Buffer.alloc(0));
         this.#rename((names) => names.set(name, inode as number));
@@ -139,9 +126,8 @@ export class SimulatedDisk implements SegmentStorage {
   }
 
   rename(from: string, to: string): Promise<void> {
-    return this.#later(() => {
-      const inode = this.#names.get(from);
-      if (inode === undefined) throw new Error(`no file ${from}`);
+    return this.#later('renameat', from, () => {
+      const inode = this.#inode('renameat', from);
       this.#rename((names) => {
         names.delete(from);
         names.set(to, inode);
@@ -150,15 +136,15 @@ export class SimulatedDisk implements SegmentStorage {
   }
 
   remove(name: string): Promise<void> {
-    return this.#later(() => {
-      if (!this.#names.has(name)) throw new Error(`no file ${name}`);
+    return this.#later('unlinkat', name, () => {
+      this.#inode('unlinkat', name);
       this.#rename((names) => names.delete(name));
     });
   }
 
   sync(): Promise<void> {
     const covers = this.events.length;
-    return this.#later(() => {
+    return this.#later('fsync', '', () => {
       this.events.push({ kind: 'syncNames', covers });
     });
   }
@@ -170,39 +156,11 @@ export class SimulatedDisk implements SegmentStorage {
    * @param choose - Makes each choice between so many outcomes. Their number does not depend on earlier choices.
    */
   afterPowerCut(eventCount: number, choose: Choose, unitBytes = SECTOR_BYTES): SimulatedDisk {
-    const events = this.events.slice(0, eventCount);
     const disk = new SimulatedDisk(this.#random);
-    const certain = new Map<number, number>();
-    let certainNames = 0;
-    for (const event of events) {
-      if (event.kind === 'sync')
-        certain.set(event.inode, Math.max(certain.get(event.inode) ?? 0, event.covers));
-      if (event.kind === 'syncNames') certainNames = Math.max(certainNames, event.covers);
-    }
-    const uncertainNames = events.filter((event, i) => event.kind === 'names' && i >= certainNames);
-    let namesLeft = choose(uncertainNames.length + 1);
-    events.forEach((event, i) => {
-      if (event.kind === 'names') {
-        if (i < certainNames || namesLeft-- > 0) disk.#names = new Map(event.names);
-      } else if (event.kind === 'write' || event.kind === 'resize') {
-        const isCertain = i < (certain.get(event.inode) ?? 0) || (event.kind === 'write' && event.isDurable);
-        let file = disk.#files.get(event.inode) ?? Buffer.alloc(0);
-        if (event.kind === 'resize') {
-          if (isCertain || choose(2) === 1) file = resized(file, event.size, event.grows);
-        } else {
-          for (let at = 0; at < event.bytes.length; at += unitBytes) {
-            if (!isCertain && choose(2) === 0) continue;
-            const end = Math.min(at + unitBytes, event.bytes.length);
-            file = resized(file, event.position + end, true);
-            event.bytes.copy(file, event.position + at, at, end);
-          }
-        }
-        disk.#files.set(event.inode, file);
-      }
-    });
-    for (const inode of disk.#names.values()) {
-      if (!disk.#files.has(inode)) disk.#files.set(inode, Buffer.alloc(0));
-    }
+    const { names, files } = survivors(this.events.slice(0, eventCount), choose, unitBytes);
+    disk.#names = new Map(names);
+    for (const [inode, file] of files) disk.#put(inode, file);
+    disk.events.push({ kind: 'names', names }, { kind: 'syncNames', covers: 1 });
     disk.#nextInode = this.#nextInode;
     return disk;
   }
@@ -219,11 +177,12 @@ export class SimulatedDisk implements SegmentStorage {
     ): void => {
       const bytes = Buffer.from(memory.bytes.subarray(offset, offset + length));
       this.#pending.push(() => {
-        events.push({ kind: 'write', inode, position, bytes, isDurable });
-        const file = resized(this.#content(inode), position + length, true);
-        bytes.copy(file, position);
-        this.#files.set(inode, file);
-        completion.complete(length, 0);
+        const error = this.#outcome();
+        const event = { kind: 'write', inode, position, bytes, isDurable, lost: new Set<number>() } as const;
+        if (error < 0) loseSome(event, this.#choose);
+        events.push(error < 0 ? { ...event, isDurable: false } : event);
+        this.#files.set(inode, applied(this.#content(inode), event));
+        completion.complete(error < 0 ? error : length, 0);
       });
     };
     return {
@@ -234,6 +193,11 @@ export class SimulatedDisk implements SegmentStorage {
       nowMs: 0,
       submitRead: (completion, position, offset, length) => {
         this.#pending.push(() => {
+          const error = this.#outcome();
+          if (error < 0) {
+            completion.complete(error, 0);
+            return;
+          }
           const file = this.#content(inode);
           const count = Math.max(0, Math.min(length, file.length - position));
           memory.bytes.fill(0xee, offset, offset + length);
@@ -248,23 +212,27 @@ export class SimulatedDisk implements SegmentStorage {
       submitSync: (completion) => {
         const covers = events.length;
         this.#pending.push(() => {
-          events.push({ kind: 'sync', inode, covers });
-          completion.complete(0, 0);
+          const error = this.#outcome();
+          if (error === 0) events.push({ kind: 'sync', inode, covers });
+          else this.#files.set(inode, dropUnsynced(events, inode, covers, this.#choose));
+          completion.complete(error, 0);
         });
       },
       submitAllocate: (completion, position, length) => {
         this.#pending.push(() => {
-          this.#resize(inode, position + length, true);
-          completion.complete(0, 0);
+          const error = this.#outcome();
+          if (error === 0) this.#resize(inode, position + length, true);
+          completion.complete(error, 0);
         });
       },
       submitTruncate: (completion, size) => {
         this.#pending.push(() => {
-          this.#resize(inode, size, false);
-          completion.complete(0, 0);
+          const error = this.#outcome();
+          if (error === 0) this.#resize(inode, size, false);
+          completion.complete(error, 0);
         });
       },
-      size: () => this.#later(() => this.#content(inode).length),
+      size: () => this.#later('statx', path, () => this.#content(inode).length),
       freeDiskBytes: () => 1 << 30,
       defer: (task) => {
         this.#pending.push(() => task.complete(0, 0));
@@ -292,8 +260,11 @@ export class SimulatedDisk implements SegmentStorage {
         };
       },
       close: () =>
-        this.#later(() => {
-          this.#openFiles--;
+        new Promise((resolve) => {
+          this.#pending.push(() => {
+            this.#openFiles--;
+            resolve();
+          });
         }),
     };
   }
@@ -314,9 +285,33 @@ export class SimulatedDisk implements SegmentStorage {
     this.events.push({ kind: 'names', names });
   }
 
-  #later<T>(work: () => T): Promise<T> {
+  /** A file as a power cut left it: all of it is durable. */
+  #put(inode: number, file: Buffer): void {
+    this.#files.set(inode, file);
+    this.events.push({ kind: 'write', inode, position: 0, bytes: file, isDurable: true, lost: new Set() });
+  }
+
+  #inode(syscall: string, name: string): number {
+    const inode = this.#names.get(name);
+    if (inode === undefined) throw systemError(syscall, -ENOENT, name);
+    return inode;
+  }
+
+  readonly #choose: Choose = (count) => Math.floor(this.#random() * count);
+
+  /** What the operation that completes now ends with: 0, or the error that was asked for. */
+  #outcome(): number {
+    return this.#faults.get(this.#operations++) ?? 0;
+  }
+
+  #later<T>(syscall: string, path: string, work: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#pending.push(() => {
+        const error = this.#outcome();
+        if (error < 0) {
+          reject(systemError(syscall, error, path));
+          return;
+        }
         try {
           resolve(work());
         } catch (error) {
@@ -325,12 +320,4 @@ export class SimulatedDisk implements SegmentStorage {
       });
     });
   }
-}
-
-/** A file with another size; one that only grows keeps what it has. */
-function resized(file: Buffer, size: number, grows: boolean): Buffer {
-  if (file.length === size || (grows && file.length > size)) return file;
-  const result = Buffer.alloc(size);
-  file.copy(result, 0, 0, size);
-  return result;
 }
