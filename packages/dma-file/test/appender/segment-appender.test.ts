@@ -33,11 +33,14 @@ describe('SegmentAppender', () => {
     const appender = await opening;
     expect(appender.flushed).toBe(256);
     await close(target, appender);
-    const failing = SegmentAppender.open(target, NO_SPACE_AHEAD);
+    const other = new ManualTarget();
+    other.fileSize = 256;
+    const failing = SegmentAppender.open(other, NO_SPACE_AHEAD);
     await settle();
-    target.complete(0, EIO);
+    other.complete(0, EIO);
     await expect(failing).rejects.toMatchObject({ code: 'SUNSTAR_APPENDER_POISONED' });
-    expect(target.memory.real.stats().liveBlocks).toBe(0);
+    expect(other.isClosed).toBe(true);
+    expect(other.memory.real.stats().liveBlocks).toBe(0);
   });
 
   it('makes a lone extent durable with its own write, and syncs when there were others', async () => {
