@@ -114,7 +114,7 @@ void Detector::Configure(int64_t threshold_ns, int32_t reports_per_minute) {
   threshold_ns_ = threshold_ns;
   reports_per_minute_ = reports_per_minute;
   tokens_ = reports_per_minute;
-  refilled_ns_ = NowNs();
+  configured_ns_ = refilled_ns_ = NowNs();
 }
 
 int64_t Detector::CpuNs() const {
@@ -151,10 +151,10 @@ void Detector::SameTurn(int32_t turn, int64_t began_ns, int64_t now_ns) {
   if (threshold_ns_ == 0) return;
   if (!looking_) {
     looking_ = true;
-    began_ns_ = began_ns;
+    began_ns_ = std::max(began_ns, configured_ns_);
     first_look_ns_ = now_ns;
     first_look_cpu_ns_ = CpuNs();
-    next_report_ns_ = began_ns + threshold_ns_;
+    next_report_ns_ = began_ns_ + threshold_ns_;
   }
   if (request_ != nullptr && now_ns - request_->asked_ns >= kSafepointNs &&
       request_->state.load() == Request::kAsked && !IsStarved()) {

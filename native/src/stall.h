@@ -24,7 +24,7 @@ class Detector {
   // On the loop's own thread, before its memory goes.
   void Stop();
 
-  // threshold_ns 0 switches it off.
+  // threshold_ns 0 switches it off. Of the turn that calls this, what has been does not count.
   void Configure(int64_t threshold_ns, int32_t reports_per_minute);
   // What the monitor sees: the same turn as at the last look, or the first one of a new turn.
   void SameTurn(int32_t turn, int64_t began_ns, int64_t now_ns);
@@ -49,6 +49,7 @@ class Detector {
   int32_t reports_per_minute_ = 0;
   double tokens_ = 0;
   int64_t refilled_ns_ = 0;
+  int64_t configured_ns_ = 0;
 
   // The turn that is being looked at.
   int64_t began_ns_ = 0;

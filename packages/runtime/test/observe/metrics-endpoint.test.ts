@@ -81,7 +81,7 @@ describe('/metrics', () => {
   });
 
   it('leaves out a shard that stalls', async () => {
-    await start({ data: { act: 'for ever', on: 1 }, stopTimeoutMs: 100 });
+    await start({ data: { act: 'for ever', on: 1 }, drainTimeoutMs: 100, stopTimeoutMs: 100 });
     for (let body = ''; !body.includes('sunstar_shard_up{shard="1"} 0'); ) ({ body } = await get('/metrics'));
     const { body } = await get('/metrics');
     expect(body).toContain('sunstar_shard_up{shard="0"} 1');

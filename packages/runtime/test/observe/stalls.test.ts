@@ -69,14 +69,28 @@ describe('a stalled shard', () => {
     expect(report).toMatchObject({ shard: 1, group: 'work', culprit: { function: 'spinFor' } });
   });
 
+  it('is not charged with the time before it has started', async () => {
+    const startedMs = new Float64Array(new SharedArrayBuffer(8));
+    let sinceStartMs = 0;
+    const report = await stall(
+      'slow start',
+      500,
+      (one) => {
+        sinceStartMs = Date.now() - startedMs[0];
+        return isInLoop(one);
+      },
+      { data: { act: 'slow start', on: 1, argument: 500, startedMs } },
+    );
+    // Date.now() counts whole milliseconds.
+    expect(report.elapsedMs).toBeLessThanOrEqual(sinceStartMs + 1);
+  });
+
   it('is reported even if it never comes back, and stops by force', async () => {
     const report = await stall(
       'for ever',
       0,
       ({ frames, elapsedMs }) => frames.length > 0 && elapsedMs > 100,
-      {
-        stopTimeoutMs: 300,
-      },
+      { drainTimeoutMs: 100, stopTimeoutMs: 300 },
     );
     expect(report.culprit?.file).toBe(file);
     expect(source[(report.culprit?.line ?? 0) - 1]).toContain('for (;;)');
