@@ -220,6 +220,8 @@ export interface Native {
   readonly encodeAddress: (host: string, port: number, target: Uint8Array) => number;
   /** The local address of a socket. */
   readonly socketName: (fd: number) => SocketAddress | number;
+  /** Whether a read, or an accept on a listening socket, would not wait. */
+  readonly isReadable: (fd: number) => boolean;
   /** The remote address of a socket. */
   readonly peerName: (fd: number) => SocketAddress | number;
   /** Sets an option whose value is an int, by the kernel's numbers of level and name. */

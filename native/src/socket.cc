@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -224,6 +225,12 @@ Napi::Value SetLinger(const Napi::CallbackInfo& info) {
   return Number(info.Env(), result == 0 ? 0 : -errno);
 }
 
+// isReadable(fd): whether a read, or an accept on a listening socket, would not wait
+Napi::Value IsReadable(const Napi::CallbackInfo& info) {
+  pollfd one{ToInt(info[0]), POLLIN, 0};
+  return Napi::Boolean::New(info.Env(), poll(&one, 1, 0) > 0);
+}
+
 }  // namespace
 
 void ExportSocket(Napi::Env env, Napi::Object exports) {
@@ -236,6 +243,7 @@ void ExportSocket(Napi::Env env, Napi::Object exports) {
   exports["encodeAddress"] = Napi::Function::New<EncodeAddress>(env, "encodeAddress");
   exports["socketName"] = Napi::Function::New<NameOf<GetSockName>>(env, "socketName");
   exports["peerName"] = Napi::Function::New<NameOf<GetPeerName>>(env, "peerName");
+  exports["isReadable"] = Napi::Function::New<IsReadable>(env, "isReadable");
   exports["setSocketOption"] = Napi::Function::New<SetSocketOption>(env, "setSocketOption");
   exports["getSocketOption"] = Napi::Function::New<GetSocketOption>(env, "getSocketOption");
   exports["setNoDelay"] = Napi::Function::New<SetNoDelay>(env, "setNoDelay");

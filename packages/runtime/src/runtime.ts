@@ -111,6 +111,8 @@ export class Runtime implements AsyncDisposable {
     const takeOver = resolved.handOver === undefined ? undefined : TakeOver.connect(resolved.handOver);
     const runtime = new Runtime(resolved, takeOver);
     runtime.#advise();
+    // Until this process has taken over, the one before serves: it keeps the addresses, and their paths.
+    if (takeOver !== undefined) runtime.#drainReason = 'handOver';
     try {
       await within(runtime.#options.startTimeoutMs, 'start', async () => {
         await Promise.all(runtime.#shards.map((shard) => shard.reach('ready')));
@@ -122,11 +124,12 @@ export class Runtime implements AsyncDisposable {
       // A crash of one shard stops the others before they have started: the crash is what went wrong. One that comes
       // later is a consequence of the stop.
       const crash = runtime.#crash;
-      // Before the shards end: the process before this one goes on.
-      takeOver?.abandon();
       await runtime.stop().catch(() => {});
+      // When the shards accept no more: the process before this one goes on, and looks for what they left.
+      takeOver?.abandon();
       throw crash ?? error;
     }
+    runtime.#drainReason = 'stop';
     runtime.#state = 'running';
     await runtime.#followUp(takeOver);
     return runtime;
@@ -211,6 +214,9 @@ export class Runtime implements AsyncDisposable {
         handedOver: () => {
           this.#drainReason = 'handOver';
           this.stop().catch(() => {});
+        },
+        gaveUp: () => {
+          for (const shard of this.#shards) shard.send({ type: 'lookAgain' });
         },
       });
       if (this.#stopping === undefined) this.#handOver = handOver;

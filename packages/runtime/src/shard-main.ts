@@ -122,6 +122,9 @@ async function obey(shard: Shard, command: Command): Promise<void> {
       shard.peerGone(command.shardId, fromWire(command.cause));
       report({ type: 'peerForgotten', shardId: command.shardId });
       break;
+    case 'lookAgain':
+      shard.listeners.lookAgain();
+      break;
     case 'duplicateListeners':
       report({ type: 'listeners', sockets: shard.listeners.duplicates() });
       break;

@@ -53,6 +53,7 @@ export type Command =
   | { readonly type: 'start' }
   | { readonly type: 'drain'; readonly reason: DrainReason }
   | { readonly type: 'duplicateListeners' }
+  | { readonly type: 'lookAgain' }
   | { readonly type: 'endDrain' }
   | { readonly type: 'stop' }
   | { readonly type: 'exit' }

@@ -68,7 +68,7 @@ export class AcceptSocket implements Completion, ConnectionSource {
   #isEnding = false;
   #retryMs = FIRST_RETRY_MS;
   #retryTimer: NodeJS.Timeout | null = null;
-  #acceptEnded: (() => void) | null = null;
+  #acceptEnded: ((result: number) => void) | null = null;
   #closingGroupId = 0;
   #stopped: Promise<void> | null = null;
 
@@ -106,12 +106,12 @@ export class AcceptSocket implements Completion, ConnectionSource {
     this.#isEnding = true;
     const { reactor } = this.#network;
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
-    if (this.#isArmed) {
-      reactor.cancel(this.#operationId);
-      await new Promise<void>((resolve) => {
-        this.#acceptEnded = resolve;
-        this.#closingGroupId = currentGroupId();
-      });
+    let result = this.#isArmed ? await this.#endAccept() : -ERRNO.ECANCELED;
+    // The kernel wakes one of those who wait for a connection. When that was this accept, just as it was cancelled, the
+    // other process will not hear of the connection before the next one comes.
+    while (isHandedOver && (result >= 0 || result === -ERRNO.ECANCELED) && native.isReadable(this.fd)) {
+      this.#arm();
+      result = await this.#endAccept();
     }
     this.#options.beforeClose(this.fd);
     await reactor.closeAndWait(this.fd);
@@ -119,6 +119,20 @@ export class AcceptSocket implements Completion, ConnectionSource {
     // A successor listens on the same socket, which is found by its path.
     if (path !== null && !path.startsWith('\0') && !isHandedOver) rmSync(path, { force: true });
     reactor.unref();
+  }
+
+  /** Accepts what waits now, too, if another process that listened on this socket was woken for it and ended. */
+  lookAgain(): void {
+    if (this.#isArmed && !this.#isEnding) this.#network.reactor.cancel(this.#operationId);
+  }
+
+  /** @returns The last result of the accept. */
+  #endAccept(): Promise<number> {
+    this.#network.reactor.cancel(this.#operationId);
+    return new Promise((resolve) => {
+      this.#acceptEnded = resolve;
+      this.#closingGroupId = currentGroupId();
+    });
   }
 
   #arm(): void {
@@ -148,7 +162,8 @@ export class AcceptSocket implements Completion, ConnectionSource {
     }
     if (this.#isArmed) return;
     if (this.#isEnding) {
-      if (this.#acceptEnded !== null) callIn(this.#closingGroupId, this.#acceptEnded);
+      const ended = this.#acceptEnded;
+      if (ended !== null) callIn(this.#closingGroupId, () => ended(result));
     } else if (result >= 0) this.#arm();
     else this.#failed(result);
   }

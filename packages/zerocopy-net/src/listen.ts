@@ -119,8 +119,10 @@ export async function listen(options: ListenOptions, handler: ConnectionHandler)
   };
   const acceptor = integerOption('acceptor', options.acceptor, 0, 0, count - 1);
   const address = unixPath === null ? socket.host : `unix:${unixPath}`;
-  const onOpen = ({ fd, port }: AcceptSocket): void =>
-    listeners.offer({ fd, host: address, port: unixPath === null ? port : 0 });
+  const onOpen = (accepting: AcceptSocket): void => {
+    const { fd, port } = accepting;
+    listeners.offer({ fd, host: address, port: unixPath === null ? port : 0 }, () => accepting.lookAgain());
+  };
   const network = currentNetwork();
   // The process before may have had more shards: connections wait in each of its sockets.
   const inherited = listeners.claim(address, socket.port);

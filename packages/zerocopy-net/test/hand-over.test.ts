@@ -107,6 +107,15 @@ async function servedBy(process: Child, where: Place | string): Promise<Client> 
   }
 }
 
+/** Whether a process answers at both addresses. */
+async function serves(process: Child, place: Place): Promise<void> {
+  for (const where of [place, place.path]) {
+    const client = new Client(where);
+    expect(await client.ask()).toBe(String(process.process.pid));
+    client.socket.destroy();
+  }
+}
+
 /** Clients that connect, ask twice and leave, all the time. */
 class Hammer {
   readonly failures: string[] = [];
@@ -193,9 +202,15 @@ describe.concurrent('a successor', () => {
     expect(await second.exited).toBe(1);
     await hammer.stop();
     expect(hammer.failures).toEqual([]);
-    const client = new Client(place);
-    expect(await client.ask()).toBe(String(first.process.pid));
-    client.socket.destroy();
+    await serves(first, place);
+  });
+
+  test('that fails when it has accepted already leaves the addresses to the process before', async () => {
+    await using place = await Place.find();
+    const first = await place.start(1);
+    const second = await place.start(2, 'fails late');
+    expect(await second.exited).toBe(1);
+    await serves(first, place);
   });
 
   test('starts after a process that crashed, as the first one', async () => {

@@ -24,6 +24,8 @@ export interface HandOverParts {
   collect(): Promise<readonly ListeningSocket[]>;
   /** The successor serves. */
   handedOver(): void;
+  /** The successor has ended before it served. */
+  gaveUp(): void;
 }
 
 const RETRY_MS = 1;
@@ -87,7 +89,9 @@ export class HandOver {
     this.#successor = socket;
     socket.on('close', () => {
       this.#successor = undefined;
-      if (!this.#isDone) log.warn('a successor gave up: this process goes on');
+      if (this.#isDone) return;
+      log.warn('a successor gave up: this process goes on');
+      this.#parts.gaveUp();
     });
     socket.on('data', (data) => this.#heard(socket, data));
     this.#send(socket, fd).catch((error: unknown) => {

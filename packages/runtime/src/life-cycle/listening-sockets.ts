@@ -16,7 +16,7 @@ export class ListeningSockets {
   /** Whether a successor may take over: then sockets are made so that another process can add its own. */
   readonly areHandedOver: boolean;
   readonly #inherited: Set<ListeningSocket>;
-  readonly #open = new Map<number, ListeningSocket>();
+  readonly #open = new Map<number, { readonly socket: ListeningSocket; readonly lookAgain: () => void }>();
   readonly #descriptors: Descriptors | undefined;
 
   /** @param inherited - Owned by this shard from now on. */
@@ -34,9 +34,19 @@ export class ListeningSockets {
     return claimed.map(({ fd }) => fd);
   }
 
-  /** A socket listens: a successor may have it. */
-  offer(socket: ListeningSocket): void {
-    this.#open.set(socket.fd, socket);
+  /**
+   * A socket listens: a successor may have it.
+   *
+   * @param lookAgain - Accepts what waits: a successor that shared the socket has ended, and with it perhaps the one
+   * whom the kernel had woken for a connection.
+   */
+  offer(socket: ListeningSocket, lookAgain: () => void): void {
+    this.#open.set(socket.fd, { socket, lookAgain });
+  }
+
+  /** A process that shared the sockets has ended without serving. */
+  lookAgain(): void {
+    for (const { lookAgain } of this.#open.values()) lookAgain();
   }
 
   /** A socket will be closed. */
@@ -47,7 +57,7 @@ export class ListeningSockets {
   /** The sockets that are open, each with a descriptor of its own that the caller closes. */
   duplicates(): ListeningSocket[] {
     const duplicates: ListeningSocket[] = [];
-    for (const socket of this.#open.values()) {
+    for (const { socket } of this.#open.values()) {
       const fd = native.duplicateDescriptor(socket.fd);
       if (fd >= 0) duplicates.push({ ...socket, fd });
     }
@@ -67,7 +77,7 @@ export class ListeningSockets {
 
   /** Throws when the state is inconsistent; for tests. */
   invariants(): void {
-    for (const [fd, socket] of this.#open) {
+    for (const [fd, { socket }] of this.#open) {
       if (fd !== socket.fd || this.#inherited.has(socket)) {
         throw new SunstarError('SUNSTAR_BROKEN_INVARIANT', 'A listening socket is registered twice.');
       }

@@ -89,8 +89,11 @@ describe('sockets of the process before', () => {
     expect(listeners.claim('127.0.0.1', 7001)).toEqual([]);
     expect(listeners.claim('127.0.0.1', 7000)).toEqual([1_000_001, 1_000_002]);
     expect(listeners.claim('127.0.0.1', 7000)).toEqual([]);
-    listeners.offer({ fd: 1_000_001, host: '127.0.0.1', port: 7000 });
+    let looks = 0;
+    listeners.offer({ fd: 1_000_001, host: '127.0.0.1', port: 7000 }, () => looks++);
     listeners.invariants();
+    listeners.lookAgain();
+    expect(looks).toBe(1);
     // Such descriptors do not exist.
     expect(listeners.duplicates()).toEqual([]);
     listeners.withdraw(1_000_001);

@@ -15,21 +15,29 @@ export class Child implements AsyncDisposable {
   readonly exited: Promise<number | string>;
   readonly #lines: Interface;
   readonly #queue: string[] = [];
+  /** It has ended and everything that it printed is here. */
+  #isOver = false;
 
   /** @param prefix - Shell commands that run before, for example a limit. */
   constructor(name: string, args: readonly string[] = [], prefix = '') {
     const command = [process.execPath, fixture(name), ...args].map((part) => `'${part}'`).join(' ');
     this.process = spawn('sh', ['-c', `${prefix} exec ${command}`], { stdio: 'pipe' });
     this.exited = once(this.process, 'exit').then(([code, signal]) => (signal ?? code) as number | string);
+    this.process.on('close', () => {
+      this.#isOver = true;
+    });
     this.process.stderr?.on('data', (data: Buffer) => this.errors.push(data.toString()));
     this.#lines = createInterface({ input: this.process.stdout as NodeJS.ReadableStream });
     this.#lines.on('line', (line) => this.#queue.push(line));
   }
 
-  /** The next line that it prints. */
+  /** The next line that it prints. Fails when it ends without one, also by a signal. */
   async line(): Promise<string> {
     while (this.#queue.length === 0) {
-      if (this.process.exitCode !== null) throw new Error(`the child has ended: ${this.errors.join('')}`);
+      if (this.#isOver) {
+        const { exitCode, signalCode } = this.process;
+        throw new Error(`the child has ended with ${signalCode ?? exitCode}: ${this.errors.join('')}`);
+      }
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     return this.#queue.shift() ?? '';
