@@ -2,7 +2,7 @@
 import { parseMessages } from './frame.js';
 
 interface BunSocket {
-  data: Uint8Array | null;
+  data: Buffer | null;
   write(data: Uint8Array): number;
   terminate(): void;
 }
@@ -13,7 +13,7 @@ interface BunApi {
     port: number;
     socket: {
       open(socket: BunSocket): void;
-      data(socket: BunSocket, data: Uint8Array): void;
+      data(socket: BunSocket, data: Buffer): void;
       drain(socket: BunSocket): void;
     };
   }): void;
@@ -32,6 +32,11 @@ function send(socket: BunSocket, data: Uint8Array): void {
   if (sent < data.length) unsent.set(socket, data.slice(Math.max(0, sent)));
 }
 
+/** Faster in Bun than by bytes. */
+function lengthAt(bytes: Buffer, at: number): number {
+  return bytes.readInt32LE(at);
+}
+
 (globalThis as unknown as { Bun: BunApi }).Bun.listen({
   hostname: '127.0.0.1',
   port: Number(process.argv[2]),
@@ -41,13 +46,13 @@ function send(socket: BunSocket, data: Uint8Array): void {
     },
     data(socket, piece) {
       const data = socket.data === null ? piece : Buffer.concat([socket.data, piece]);
-      const end = parseMessages(data, 0, data.length);
+      const end = parseMessages(data, lengthAt, 0, data.length);
       if (end < 0) {
         socket.terminate();
         return;
       }
       if (end > 0) send(socket, end === data.length ? data : data.subarray(0, end));
-      socket.data = end === data.length ? null : data.slice(end);
+      socket.data = end === data.length ? null : Buffer.from(data.subarray(end));
     },
     drain(socket) {
       const data = unsent.get(socket);

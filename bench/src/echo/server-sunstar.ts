@@ -5,7 +5,12 @@ import { type Connection, listen, type Receiver } from '@sunstar/zerocopy-net';
 import { parseMessages } from './frame.js';
 
 const { memory } = attach({ memory: '256MiB', log: 'error' });
-const { bytes } = memory;
+const { view } = memory.arena;
+
+/** One view serves for all input. */
+function lengthAt(input: DataView, at: number): number {
+  return input.getInt32(at, true);
+}
 
 /** Of one connection: the beginning of a message whose rest has not come. */
 class Echo implements Receiver {
@@ -16,19 +21,19 @@ class Echo implements Receiver {
       this.#join(connection, this.#incomplete, offset, length);
       return;
     }
-    const end = parseMessages(bytes, offset, offset + length);
+    const end = parseMessages(view, lengthAt, offset, offset + length);
     if (end < 0) {
       connection.reset();
       return;
     }
-    if (end > offset) {
-      connection.output.appendRange(offset, end - offset);
-      connection.flush();
-    }
     if (end < offset + length) {
       this.#incomplete = new IOBuf(memory);
       this.#incomplete.appendRange(end, offset + length - end);
+      connection.output.appendRange(offset, end - offset);
+    } else {
+      connection.retain(connection.output);
     }
+    connection.flush();
   }
 
   onClose(): void {
@@ -38,7 +43,7 @@ class Echo implements Receiver {
   #join(connection: Connection, incomplete: IOBuf, offset: number, length: number): void {
     incomplete.appendRange(offset, length);
     const all = incomplete.toBuffer();
-    const end = parseMessages(all, 0, all.length);
+    const end = parseMessages(new DataView(all.buffer, all.byteOffset, all.length), lengthAt, 0, all.length);
     if (end < 0) {
       connection.reset();
       return;

@@ -2,6 +2,7 @@
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { serveHttp } from '@sunstar/example-http';
+import { IOBuf } from '@sunstar/iobuf';
 import { attach } from '@sunstar/runtime';
 import { listen, type Receiver, serveWith } from '@sunstar/zerocopy-net';
 
@@ -32,10 +33,10 @@ const kinds: Readonly<Record<string, () => Promise<number>>> = {
     ),
   fixed: async () => {
     attach();
-    const reply = Buffer.from(REPLY);
+    const reply = IOBuf.from(REPLY);
     const receiver: Receiver = {
       onData(connection) {
-        connection.output.append(reply);
+        connection.output.link(reply);
         connection.flush();
       },
     };

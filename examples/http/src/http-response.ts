@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { STATUS_CODES } from 'node:http';
 import { IOBuf } from '@sunstar/iobuf';
 import { SunstarError } from '@sunstar/runtime';
@@ -13,6 +14,7 @@ export type Fields = Readonly<Record<string, string | number>>;
 
 const lastHead = new HeadCache();
 
+const { byteLength } = Buffer;
 const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** Writes the response to one request. One object serves all requests of a connection, one after the other. */
@@ -156,7 +158,7 @@ export class HttpResponse {
 }
 
 function lengthOf(part: BodyPart): number {
-  if (typeof part === 'string') return Buffer.byteLength(part);
+  if (typeof part === 'string') return byteLength(part);
   return part instanceof IOBuf ? part.sizeBytes : part.length;
 }
 

@@ -124,13 +124,17 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
   }
 
   /**
-   * Inside onData: keeps the bytes that it was called with. The caller owns the buffer and disposes it.
+   * Inside onData: keeps the bytes that it was called with, at the end of a buffer, as a rule without a copy. Into
+   * {@link output} it sends them back, or into that of another connection on.
    *
+   * @param into - A buffer to keep them in; without one the caller owns the result, a new one, and disposes it.
    * @throws SunstarError SUNSTAR_NOTHING_TO_RETAIN
    */
-  retain(): IOBuf {
-    const kept = new IOBuf(this.#network.memory);
-    this.#transport.receiveSide.takeInto(kept);
+  retain(into?: IOBuf): IOBuf {
+    const { receiveSide, sendSide } = this.#transport;
+    const kept = into ?? new IOBuf(this.#network.memory);
+    // What leaves at the end of this tick holds a receive buffer for no time: then even a byte is not worth a copy.
+    receiveSide.takeInto(kept, kept === sendSide.output && sendSide.leavesAtOnce);
     return kept;
   }
 

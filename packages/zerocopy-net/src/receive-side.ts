@@ -132,12 +132,14 @@ export class ReceiveSide implements Completion, BufferWaiter {
   /**
    * Moves the bytes that onData was called with to the end of `target`: small ones, and any when few
    * receive buffers are left, are copied; else the receive buffer itself becomes a fragment.
+   *
+   * @param isBrief - They are let go of soon: even small ones are not worth a copy.
    */
-  takeInto(target: IOBuf): void {
+  takeInto(target: IOBuf, isBrief = false): void {
     const length = this.#currentLength;
     if (length === 0) throw nothingToRetain();
     const pool = this.#network.pool;
-    if (!this.#currentInPool || length <= pool.copiedBytes || pool.isLow) {
+    if (!this.#currentInPool || (length <= pool.copiedBytes && !isBrief) || pool.isLow) {
       try {
         target.appendRange(this.#currentOffset, length);
         this.#currentLength = 0;

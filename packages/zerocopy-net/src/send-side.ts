@@ -69,6 +69,11 @@ export class SendSide implements Completion, ZeroCopyOwner {
     return this.#aboveHighWater;
   }
 
+  /** Nothing waits, and the socket had room: what is appended now leaves at the end of the tick. */
+  get leavesAtOnce(): boolean {
+    return !this.isBusy && !this.#isFull && this.pendingBytes === 0;
+  }
+
   /** Something of this side is in the kernel's hands, and will complete when it is cancelled. */
   get isBusy(): boolean {
     return this.#isSending || this.#ending === Ending.InFlight;

@@ -2,7 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { IOBuf } from '@sunstar/iobuf';
 import { attach } from '@sunstar/runtime';
-import { type Connection, connect, listen, type Receiver } from '@sunstar/zerocopy-net';
+import { type Connection, connect, listen, networkStats, type Receiver } from '@sunstar/zerocopy-net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { leakCheck } from './support/leaks.ts';
 import { nodeClient, readAll, sha256, until } from './support/peer.ts';
@@ -102,6 +102,66 @@ describe('echo', () => {
     const answer = readAll(client);
     client.end(data);
     expect(sha256(await answer)).toBe(sha256(data));
+  });
+
+  test('what is kept in the output leaves without a copy, unless something waits before it', async () => {
+    const held: number[] = [];
+    const waiting = Buffer.alloc(8_000_000, 'w');
+    await using listener = await listen({ port: 0 }, (connection) => {
+      connection.receiver = {
+        onData(c) {
+          if (held.length === 1) c.output.append(waiting);
+          expect(c.retain(c.output)).toBe(c.output);
+          // The piece that is looked at counts too.
+          held.push(networkStats().receivePiecesHeld - 1);
+          c.flush();
+        },
+      };
+    });
+    const client = await nodeClient(listener.port);
+    const say = async (text: string): Promise<void> => {
+      const count = held.length;
+      client.write(text);
+      await until(() => held.length > count);
+    };
+    await say('a');
+    expect(String((await once(client, 'data'))[0])).toBe('a');
+    client.pause();
+    await say('b');
+    await say('c');
+    const answer = readAll(client);
+    client.end();
+    const received = await answer;
+    expect(received.length).toBe(waiting.length + 2);
+    expect(received.subarray(-2).toString()).toBe('bc');
+    expect(held).toEqual([1, 0, 0]);
+    expect(networkStats().receivePiecesHeld).toBe(0);
+  });
+
+  test('10 MB each way with everything kept in the output', async () => {
+    await using listener = await listen({ port: 0 }, (connection) => {
+      connection.receiver = {
+        onData(c) {
+          c.retain(c.output);
+          c.flush();
+          if (c.pendingOutputBytes > 1_000_000) c.pauseReading();
+        },
+        onDrain(c) {
+          c.resumeReading();
+        },
+      };
+    });
+    const client = await nodeClient(listener.port);
+    const data = randomBytes(10_000_000);
+    const answer = readAll(client);
+    for (let at = 0; at < data.length; ) {
+      const end = Math.min(data.length, at + randomInt(1, 20_000));
+      if (!client.write(data.subarray(at, end))) await once(client, 'drain');
+      at = end;
+    }
+    client.end();
+    expect(sha256(await answer)).toBe(sha256(data));
+    expect(networkStats().receivePiecesHeld).toBe(0);
   });
 
   test('500 connections at once', async () => {
