@@ -30,16 +30,16 @@ async function measure(
   const child = spawn('taskset', ['-c', String(clientCpu), process.execPath, ...load], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  let before = server.cpuTime();
+  let before = server.cpuSeconds();
   for await (const line of createInterface({ input: child.stdout })) {
     if (line === 'begin') {
-      before = server.cpuTime();
+      before = server.cpuSeconds();
       continue;
     }
-    const after = server.cpuTime();
+    const after = server.cpuSeconds();
     const { messages, seconds, p50Ms, p99Ms } = JSON.parse(line) as LoadResult;
-    const userUs = Math.max(FLOOR_US, ((after.userSeconds - before.userSeconds) * 1e6) / messages);
-    const kernelUs = Math.max(FLOOR_US, ((after.kernelSeconds - before.kernelSeconds) * 1e6) / messages);
+    const userUs = Math.max(FLOOR_US, ((after.user - before.user) * 1e6) / messages);
+    const kernelUs = Math.max(FLOOR_US, ((after.kernel - before.kernel) * 1e6) / messages);
     return [messages / seconds, userUs + kernelUs, userUs, kernelUs, p50Ms, p99Ms];
   }
   throw new Error('the load generator did not finish');

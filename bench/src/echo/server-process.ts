@@ -1,15 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-
-/** CPU time of a process, of all its threads. */
-export interface CpuTime {
-  readonly userSeconds: number;
-  readonly kernelSeconds: number;
-}
-
-const TICKS_PER_SECOND = 100;
+import { type CpuSeconds, cpuSecondsOf, end } from '../harness/child-process.js';
 
 /** A server program on one CPU, which prints "ready". */
 export class EchoServer {
@@ -32,20 +23,11 @@ export class EchoServer {
   }
 
   /** What it has used so far, in steps of 10 ms. */
-  cpuTime(): CpuTime {
-    const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8');
-    // The second field is a name in parentheses that may hold spaces.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return {
-      userSeconds: Number(fields[11]) / TICKS_PER_SECOND,
-      kernelSeconds: Number(fields[12]) / TICKS_PER_SECOND,
-    };
+  cpuSeconds(): CpuSeconds {
+    return cpuSecondsOf(this.#child);
   }
 
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    const ended = once(this.#child, 'exit');
-    this.#child.kill('SIGKILL');
-    await ended;
+  stop(): Promise<void> {
+    return end(this.#child);
   }
 }

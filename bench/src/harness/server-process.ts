@@ -1,15 +1,8 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { type CpuSeconds, cpuSecondsOf, end } from './child-process.js';
 
-const TICKS_PER_SECOND = 100;
 const START_TIMEOUT_MS = 20_000;
 const PROBE_MS = 50;
-
-/** CPU time that a program has used, all threads. Counts in steps of 10 ms. */
-export interface CpuSeconds {
-  readonly user: number;
-  readonly kernel: number;
-}
 
 /** A server program on one CPU that prints the port it listens on as the first line of its output. */
 export class ServerProcess {
@@ -68,17 +61,12 @@ export class ServerProcess {
     return new ServerProcess(child, port);
   }
 
+  /** What it has used so far, in steps of 10 ms. */
   cpuSeconds(): CpuSeconds {
-    const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8');
-    // The second field is a name in parentheses that may hold spaces.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return { user: Number(fields[11]) / TICKS_PER_SECOND, kernel: Number(fields[12]) / TICKS_PER_SECOND };
+    return cpuSecondsOf(this.#child);
   }
 
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.kill('SIGKILL');
-    await ended;
+  stop(): Promise<void> {
+    return end(this.#child);
   }
 }

@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuSecondsOf, end, hasEnded } from '../harness/child-process.js';
 
-const TICKS_PER_SECOND = 100;
 const START_TIMEOUT_MS = 20_000;
 
 /** A server program on one CPU, which answers PING on a port of 127.0.0.1. */
@@ -24,7 +23,7 @@ export class ServerProcess {
     const server = new ServerProcess(cpu, port, command);
     const deadline = performance.now() + START_TIMEOUT_MS;
     while (!(await answersPing(port))) {
-      if (server.#child.exitCode !== null || performance.now() > deadline) {
+      if (hasEnded(server.#child) || performance.now() > deadline) {
         await server.stop();
         throw new Error(`${command.join(' ')} did not start:\n${server.#output.join('')}`);
       }
@@ -35,17 +34,12 @@ export class ServerProcess {
 
   /** CPU time that the program has used, all threads, user and kernel. Counts in steps of 10 ms. */
   cpuSeconds(): number {
-    const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8');
-    // The second field is a name in parentheses that may hold spaces.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    const { user, kernel } = cpuSecondsOf(this.#child);
+    return user + kernel;
   }
 
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.kill('SIGTERM');
-    await ended;
+  stop(): Promise<void> {
+    return end(this.#child, 'SIGTERM');
   }
 }
 

@@ -1,11 +1,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { end } from '../harness/child-process.js';
 import type { SenderOptions, SenderResult } from './sender.js';
 
 const run = promisify(execFile);
@@ -44,12 +44,6 @@ async function startListener(
   return child;
 }
 
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return;
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-}
-
 async function startSender(prefix: readonly string[], options: SenderOptions): Promise<Sender> {
   const [command, ...rest] = [...prefix, process.execPath, SENDER, JSON.stringify(options)];
   const child = spawn(command, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -65,7 +59,7 @@ async function startSender(prefix: readonly string[], options: SenderOptions): P
       child.stdin.write(`${totalBytes}\n`);
       return JSON.parse(await nextLine()) as SenderResult;
     },
-    stop: () => stop(child),
+    stop: () => end(child),
   };
 }
 
@@ -77,7 +71,7 @@ export async function loopback(senderCpu: number, readerCpu: number): Promise<Ro
     host,
     port: PORT,
     start: (options) => startSender(['taskset', '-c', String(senderCpu)], { ...options, host, port: PORT }),
-    close: () => stop(listener),
+    close: () => end(listener),
   };
 }
 
@@ -234,7 +228,7 @@ export async function zeroCopyRig(senderCpu: number): Promise<Route> {
         port: PORT,
       }),
     async close() {
-      await stop(listener);
+      await end(listener);
       await wire.close();
     },
   };
