@@ -137,7 +137,8 @@ class FaultRun {
         await this.reopen(action.kind);
         break;
     }
-    await disk.some(1);
+    // The next process may have another disk.
+    await this.disk.some(1);
     this.check();
   }
 
