@@ -26,6 +26,7 @@ const IO_URING_ONLY: readonly OneRing[] = [
     name: 'the same bytes',
     reason: NO_REGISTERED_MEMORY,
   },
+  { file: 'zero-copy/macvtap.test.ts', name: ' > send_zc: ', reason: NO_SEND_ZC },
   { file: 'zero-copy/process-end.test.ts', name: 'send_zc in flight > exit', reason: NO_SEND_ZC },
   { file: 'zero-copy/process-end.test.ts', name: 'send_zc in flight > throw', reason: NO_SEND_ZC },
   {

@@ -49,6 +49,28 @@ export const networkOfDevices: string = (() => {
 /** Whether {@link networkOfDevices} can be had. */
 export const mayMakeDevices: boolean = works('sh', ['-c', `${networkOfDevices} true`]);
 
+/**
+ * A prefix for `Child`: in a network namespace where 192.0.2.2 is behind a macvtap device, whose frames a program reads.
+ * The device is `./tap` in a directory of its own.
+ */
+export const networkWithTap: string = (() => {
+  const setUp = [
+    'mount -t sysfs none /sys',
+    'mount -t tmpfs none /mnt',
+    'ip link set lo up',
+    'ip link add near type veth peer name far',
+    'ip addr add 192.0.2.1/24 dev near',
+    'ip link add link far name beyond type macvtap mode passthru',
+    'for device in near far beyond; do ip link set $device up; done',
+    'ip neigh add 192.0.2.2 lladdr $(cat /sys/class/net/beyond/address) dev near',
+    'mknod /mnt/tap c $(cat /sys/class/net/beyond/tap*/dev | tr : " ")',
+  ].join(' && ');
+  return `exec unshare -nm sh -c '${setUp} && "$@"' --`;
+})();
+
+/** Whether {@link networkWithTap} can be had. */
+export const mayMakeTaps: boolean = works('sh', ['-c', `${networkWithTap} sh -c ": <> /mnt/tap"`]);
+
 /** A prefix for `Child`: as a user without rights, who may lock so much memory. */
 export function unprivileged(lockedKiB: number): string {
   return `ulimit -l ${lockedKiB} && exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '"$@"' --`;
