@@ -22,6 +22,8 @@ const RINGS = [
         'packages/runtime/test/{reactor,smp,life-cycle,io,observe,scheduling}/**/*.test.ts',
         'packages/runtime/test/*.test.ts',
         'packages/{dma-file,zerocopy-net}/test/**/*.test.ts',
+        'examples/{http,file-server}/test/**/*.test.ts',
+        'examples/kv/test/e2e/{ioredis,redis-tools}.test.ts',
       ],
       // SEND_ZC is an operation of the kernel; the same tests run there with MSG_ZEROCOPY.
       exclude: ['packages/zerocopy-net/test/zero-copy/*-send-zc.test.ts'],
