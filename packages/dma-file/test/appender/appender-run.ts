@@ -104,6 +104,8 @@ export class Run {
   stableSeen = 0;
   isTruncating = false;
   isRecycled = false;
+  /** After every step a power cut is tried, not only when a flush was answered. */
+  cutsEveryStep = false;
   arenaBlock = 0;
   /** What write() has to append, in order. */
   readonly writes: { size: number; isDone: boolean; promise: Promise<void> }[] = [];
@@ -178,6 +180,7 @@ export class Run {
     // Each write that waits takes some turns of its own.
     for (let i = 0; i < this.writes.length && this.writes.some((write) => !write.isDone); i++) await settle();
     this.check();
+    if (this.cutsEveryStep) this.checkPowerCut(this.random);
   }
 
   append(size: number, fromArena: boolean): void {

@@ -64,6 +64,27 @@ describe('SegmentAppender on a file that completes in any order', () => {
     );
   });
 
+  it.each([
+    ['a new file', 0],
+    ['a file that was used before', 4000],
+  ])('has what was flushed at every step at which the power could fail, in %s', async (_name, oldBytes) => {
+    await fc.assert(
+      fc.asyncProperty(
+        paced,
+        fc.array(fc.oneof(...ordinary, truncate), { maxLength: 60, size: 'max' }),
+        async (options, actions) => {
+          const run = new Run();
+          run.cutsEveryStep = true;
+          await run.open(options, oldBytes);
+          for (const action of actions) await run.step(action);
+          await run.drainUntil(Promise.all(run.flushes.map((flush) => flush.promise)));
+          await run.close();
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
   it('takes all of an append or nothing when memory runs out', async () => {
     await fc.assert(
       fc.asyncProperty(

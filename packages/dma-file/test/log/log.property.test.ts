@@ -166,24 +166,32 @@ describe('Log on a disk that loses power', () => {
     );
   });
 
-  it('has what was flushed, and a valid prefix of the rest, wherever the trace is cut', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.nat(),
-        fc.array(action, { minLength: 5, maxLength: 30, size: 'max' }),
-        async (seed, actions) => {
-          const disk = new SimulatedDisk(randomOf(seed));
-          const appended = await write(disk, actions, OPTIONS);
-          for (let cut = 0; cut <= disk.events.length; cut++) {
-            const promised = promisedBy(disk, cut);
-            const survived = disk.afterPowerCut(cut, atRandom(seed + cut + 1));
-            expect(await check(survived, appended, OPTIONS)).toBeGreaterThanOrEqual(promised);
-          }
-        },
-      ),
-      { numRuns: 5 },
-    );
-  }, 60_000);
+  it.each([
+    ['that keeps all', 0],
+    ['whose oldest segments go and are written again', 70_000],
+  ])(
+    'has what was flushed, and a valid prefix of the rest, wherever the trace is cut, in a log %s',
+    async (_name, retentionBytes) => {
+      const options: LogOptions = { ...OPTIONS, retentionBytes };
+      await fc.assert(
+        fc.asyncProperty(
+          fc.nat(),
+          fc.array(action, { minLength: 5, maxLength: 30, size: 'max' }),
+          async (seed, actions) => {
+            const disk = new SimulatedDisk(randomOf(seed));
+            const appended = await write(disk, actions, options);
+            for (let cut = 0; cut <= disk.events.length; cut++) {
+              const promised = promisedBy(disk, cut);
+              const survived = disk.afterPowerCut(cut, atRandom(seed + cut + 1));
+              expect(await check(survived, appended, options)).toBeGreaterThanOrEqual(promised);
+            }
+          },
+        ),
+        { numRuns: 5 },
+      );
+    },
+    60_000,
+  );
 
   it('has it in every state that a power cut of a small trace could leave, at random where there are too many', async () => {
     const actions: Action[] = [
@@ -204,12 +212,28 @@ describe('Log on a disk that loses power', () => {
       { kind: 'complete', count: 10 },
       { kind: 'append', size: 2000, records: 1 },
     ];
-    const options: LogOptions = { ...OPTIONS, appender: { ...OPTIONS.appender, zeroAheadBytes: 0 } };
+    // The second roll finds the file of the first segment, where the oldest ones go.
+    const rolls: Action[] = [
+      { kind: 'complete', count: 10 },
+      { kind: 'roll' },
+      ...Array.from({ length: 12 }, () => ({ kind: 'complete' as const, count: 2 })),
+      { kind: 'append', size: 60, records: 1 },
+      { kind: 'flush' },
+    ];
     let complete = 0;
     let cuts = 0;
-    for (const seed of [1, 2]) {
+    for (const [seed, retentionBytes] of [
+      [1, 0],
+      [2, 0],
+      [3, 1],
+    ]) {
+      const options: LogOptions = {
+        ...OPTIONS,
+        retentionBytes,
+        appender: { ...OPTIONS.appender, zeroAheadBytes: 0 },
+      };
       const disk = new SimulatedDisk(randomOf(seed));
-      const appended = await write(disk, actions, options);
+      const appended = await write(disk, retentionBytes > 0 ? [...actions, ...rolls] : actions, options);
       for (let cut = 0; cut <= disk.events.length; cut++) {
         const promised = promisedBy(disk, cut);
         const survives = async (choose: Choose): Promise<void> => {
