@@ -94,6 +94,14 @@ export function appenderFullError(bufferedBytes: number, limitBytes: number): Su
   );
 }
 
+/** More calls of write() wait for room than an appender takes. */
+export function tooManyWritesError(limit: number): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_APPENDER_FULL',
+    `${limit} calls of write() already wait for room. Await earlier ones before the next.`,
+  );
+}
+
 /** A sync failed: what the device has is unknown, and nothing may be acknowledged any more. */
 export function appenderPoisonedError(cause: unknown): SunstarError {
   return new SunstarError(

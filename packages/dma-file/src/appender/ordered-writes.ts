@@ -1,6 +1,6 @@
 import type { IOBuf } from '@sunstar/iobuf';
 import { inThisGroup } from '@sunstar/runtime';
-import { appenderFullError } from '../errors.js';
+import { tooManyWritesError } from '../errors.js';
 
 /** Writes of one appender that may wait for room. */
 const WAITING_MAX = 65536;
@@ -8,7 +8,6 @@ const WAITING_MAX = 65536;
 /** What takes bytes while it has room. */
 export interface RoomyAppender {
   readonly hasRoom: boolean;
-  readonly bufferedBytes: number;
   append(data: Uint8Array | IOBuf): number;
   waitForRoom(): Promise<void>;
 }
@@ -28,7 +27,7 @@ export class OrderedWrites {
     // Without a turn of the microtasks: two calls in a row are in order.
     if (this.#waiting === 0 && this.#appender.hasRoom) return this.#appender.append(data);
     if (this.#waiting >= WAITING_MAX) {
-      throw appenderFullError(this.#appender.bufferedBytes, this.#appender.bufferedBytes);
+      throw tooManyWritesError(WAITING_MAX);
     }
     this.#waiting++;
     const written = this.#last.then(() => this.#write(data)).finally(() => this.#waiting--);

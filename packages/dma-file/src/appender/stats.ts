@@ -2,7 +2,7 @@
 export interface SegmentAppenderStats {
   /** Calls of `flush()` and `requestFlush()` that had something to wait for. */
   readonly flushes: number;
-  /** fdatasync operations for them. */
+  /** fdatasync operations and durable writes for them. */
   readonly syncs: number;
   /** Bytes that one sync makes durable, moving average. */
   readonly flushBytesAverage: number;

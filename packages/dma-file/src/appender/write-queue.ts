@@ -79,7 +79,7 @@ export class WriteQueue implements ExtentListener {
     return last !== undefined && last.state !== EXTENT_STATE.done;
   }
 
-  /** An unused extent of a chunk, for `push` or `pushWithSync`. */
+  /** An unused extent of a chunk, for `push` or `pushDurable`. */
   take(chunk: Chunk): Extent {
     const extent = this.#unused.pop() ?? new Extent(this, chunk);
     extent.chunk = chunk;

@@ -89,7 +89,13 @@ export class Log implements AsyncDisposable {
     };
   }
 
-  /** Opens the log in a storage, recovers it, and begins it if there is none. */
+  /**
+   * Opens the log in a storage, recovers it, and begins it if there is none. What it finds is synced before it counts
+   * as durable: who wrote it may have died before the sync.
+   *
+   * Rejects with SUNSTAR_LOG_LOCKED, SUNSTAR_INVALID_OPTION, or what an operation on the storage failed with: a segment
+   * that cannot be read is no reason to drop it.
+   */
   static async open(storage: SegmentStorage, options: LogOptions = {}): Promise<Log> {
     const resolved = resolveLogOptions(options);
     const lock = await storage.lock();
@@ -137,7 +143,10 @@ export class Log implements AsyncDisposable {
     return this.#active.marks.durable;
   }
 
-  /** What stopped the log, or null; see `retry()`. */
+  /**
+   * What stopped the log, or null. After a write that failed `retry()` goes on; after a sync that failed
+   * (SUNSTAR_APPENDER_POISONED) close the log and open it again, which recovers what the device has.
+   */
   get failure(): SunstarError | null {
     return this.#active.appender.failure;
   }
@@ -158,7 +167,8 @@ export class Log implements AsyncDisposable {
    * before.
    *
    * Rejects with SUNSTAR_BATCH_TOO_LARGE, SUNSTAR_LOG_FULL, SUNSTAR_LOG_CLOSED, SUNSTAR_ENOSPC,
-   * SUNSTAR_OUT_OF_MEMORY, or what stopped the appender. A batch that was refused has left no trace.
+   * SUNSTAR_OUT_OF_MEMORY, what stopped the appender, or what the roll or the retention before it failed with, which
+   * the next one tries again. A batch that was refused has left no trace.
    *
    * @param records - How many records it has, 1 to 2^31 − 1.
    * @returns Sequence number of its first record.
@@ -212,12 +222,18 @@ export class Log implements AsyncDisposable {
     return this.#inOrder(() => this.#applyRetention());
   }
 
-  /** After a write that failed, on a full disk for example: tries it again. See {@link SegmentAppender.retry}. */
+  /**
+   * After a write that failed, on a full disk for example: tries it again. Throws SUNSTAR_APPENDER_POISONED after a
+   * failed sync. See {@link SegmentAppender.retry}.
+   */
   retry(): void {
     this.#active.appender.retry();
   }
 
-  /** Completes the log, durably, so that opening it needs to read nothing. What waits is appended first. */
+  /**
+   * Completes the log, durably, so that opening it needs to read nothing. What waits is appended first. Rejects when
+   * that failed; the lock, the file and all memory are given back anyway.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

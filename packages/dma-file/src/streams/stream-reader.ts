@@ -156,7 +156,7 @@ export class StreamReader implements AsyncDisposable, AsyncIterable<IOBuf> {
     });
   }
 
-  /** Passes over bytes without looking at them, as far as the end; gives how many there were in memory or ahead. */
+  /** Passes over so many bytes, or as far as the end; gives how many there were. They are read all the same. */
   skip(length: number): Promise<number> {
     checkOffset('The length', length);
     return this.#alone(async () => {
