@@ -18,7 +18,10 @@ import type { RegisteredFile } from './registered-file.js';
 const MAX_RETRIES = 100;
 /** Finished operations kept for the next ones. */
 const MAX_POOLED = 256;
-/** Up to so many in flight reach the kernel at the end of the tick, in one system call with the wait for them. */
+/**
+ * Up to so many in flight reach the kernel at the end of the tick, in one system call with the wait for them; of more,
+ * so many at once, for the device to work while the next are prepared.
+ */
 const FEW = 4;
 
 /** A read or write that was submitted, for {@link FileOperations.cancel}; void once it has completed. */
@@ -252,8 +255,7 @@ export class FileOperations implements OperationOwner {
     try {
       if (this.#registered !== null) this.#registered.submit(reactor, operation);
       else reactor.submit(operation, opcode, fd, address, length, offset, opFlags);
-      // The device works on this one while the next is prepared. A few are given to it sooner by ending the tick.
-      if (this.#inFlight > FEW && !this.#isHeld) reactor.submitNow();
+      if (this.#inFlight > FEW && !this.#isHeld) reactor.submitNow(FEW);
     } catch (error) {
       if (!(error instanceof SunstarError)) throw error;
       // The ring has no room for one more: the limit of the shard, not of this file.

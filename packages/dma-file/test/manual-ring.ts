@@ -47,8 +47,8 @@ export class ManualRing implements FileReactor {
     return this.submissions++;
   }
 
-  submitNow(): void {
-    this.submitted = this.submissions;
+  submitNow(atLeast = 1): void {
+    if (this.submissions - this.submitted >= atLeast) this.submitted = this.submissions;
   }
 
   defer(task: Completion): void {

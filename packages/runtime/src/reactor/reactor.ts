@@ -244,10 +244,12 @@ export class Reactor implements Disposable {
   /**
    * Gives what was submitted to the kernel now instead of at the end of the tick, and fetches what has completed.
    * Costs a system call: for operations of a device that would otherwise idle until the tick is over.
+   *
+   * @param atLeast - Nothing happens while fewer operations wait to be given.
    */
-  submitNow(): void {
+  submitNow(atLeast = 1): void {
     // Whatever the kernel does not take now is still queued at the end of the tick.
-    this.ring.enter(0);
+    if (this.#submissions.pending >= atLeast) this.ring.enter(0);
   }
 
   /**

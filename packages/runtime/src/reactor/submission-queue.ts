@@ -28,9 +28,14 @@ export class SubmissionQueue {
     return this.#tail === this.#queues[this.#headAt];
   }
 
+  /** Entries that the kernel has not taken. */
+  get pending(): number {
+    return (this.#tail - this.#queues[this.#headAt]) | 0;
+  }
+
   /** Makes room for one entry. @throws SunstarError `SUNSTAR_RING_FULL` */
   reserve(): void {
-    if (((this.#tail - this.#queues[this.#headAt]) | 0) > this.#mask) this.#makeRoom();
+    if (this.pending > this.#mask) this.#makeRoom();
   }
 
   /** Writes an entry; there must be room. The arguments are those of `Reactor.submit`. */
@@ -73,7 +78,7 @@ export class SubmissionQueue {
 
   #makeRoom(): void {
     const result = this.#ring.enter(0);
-    if (((this.#tail - this.#queues[this.#headAt]) | 0) <= this.#mask) return;
+    if (this.pending <= this.#mask) return;
     throw new SunstarError(
       'SUNSTAR_RING_FULL',
       `The submission queue is full and the kernel takes no more (${systemError('io_uring_enter', Math.min(result, -1)).message}) ` +
