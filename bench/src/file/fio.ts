@@ -31,7 +31,8 @@ export async function hasFio(): Promise<boolean> {
 
 /** Does a job with fio's io_uring engine, one process, the same flags as the others. */
 export async function runFio(job: FileJob): Promise<FileResult> {
-  const { path, isWrite, sizeBytes, depth, fileBytes, isGrowing, isRandom, durationMs, isRegistered } = job;
+  const { path, isWrite, sizeBytes, depth, fileBytes, isGrowing, isRandom, durationMs, isRegistered, cpu } =
+    job;
   const direction = isWrite ? 'write' : 'read';
   const { stdout } = await run('fio', [
     '--name=job',
@@ -46,6 +47,7 @@ export async function runFio(job: FileJob): Promise<FileResult> {
     '--fallocate=none',
     '--norandommap',
     ...(isRegistered === true ? ['--fixedbufs', '--registerfiles'] : []),
+    ...(cpu === undefined ? [] : [`--cpus_allowed=${cpu}`]),
     '--randrepeat=0',
     // From the moment when an operation is begun, submitting it included, as for the others.
     '--lat_percentiles=1',

@@ -12,6 +12,10 @@ export interface FileJob {
   readonly durationMs: number;
   /** With buffers and descriptor registered, where the program can. */
   readonly isRegistered?: boolean;
+  /** Where the thread runs that submits and waits, for ours and fio; the scheduler decides without. */
+  readonly cpu?: number | undefined;
+  /** How long ours looks for answers before it sleeps, in microseconds. @default 0 */
+  readonly idlePollUs?: number;
 }
 
 /** What a job took. */

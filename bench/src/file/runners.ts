@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { DmaFile } from '@sunstar/dma-file';
-import type { Completion, ShardMemory } from '@sunstar/runtime';
+import { native } from '@sunstar/native';
+import { attach, type Completion, type ShardMemory } from '@sunstar/runtime';
 import { type FileJob, type FileResult, runJob } from './job.js';
 
 const ALIGNMENT_BYTES = 4096;
@@ -14,6 +15,17 @@ function allocateSlots(memory: ShardMemory, { depth, sizeBytes }: FileJob): numb
   });
 }
 
+/** The main thread's CPUs, as they were: those of node:fs's threads, which inherit them, are not restricted. */
+const cpus = native.allowedCpus();
+
+/** Has the main thread run on one CPU until the function that is returned is called. */
+function pin(cpu: number | undefined): () => void {
+  if (cpu === undefined || typeof cpus === 'number') return () => {};
+  const result = native.pinThread([cpu]);
+  if (result < 0) throw new Error(`cannot run on CPU ${cpu}: error ${-result}`);
+  return () => native.pinThread(cpus);
+}
+
 /** Does a job with {@link DmaFile}, by callbacks as fio does: no promise for each operation. */
 export async function runOurs(memory: ShardMemory, job: FileJob): Promise<FileResult> {
   const file = await DmaFile.open(job.path, {
@@ -25,6 +37,9 @@ export async function runOurs(memory: ShardMemory, job: FileJob): Promise<FileRe
   });
   const offsets = allocateSlots(memory, job);
   const completions: Completion[] = [];
+  const { reactor } = attach();
+  const unpin = pin(job.cpu);
+  reactor.idlePollUs = job.idlePollUs ?? 0;
   try {
     return await runJob(job, (slot, position, done) => {
       completions[slot] ??= { complete: done };
@@ -32,6 +47,8 @@ export async function runOurs(memory: ShardMemory, job: FileJob): Promise<FileRe
       else file.submitRead(completions[slot], position, offsets[slot], job.sizeBytes);
     });
   } finally {
+    reactor.idlePollUs = 0;
+    unpin();
     await file.close();
     for (const offset of offsets) memory.free(offset);
   }
