@@ -76,10 +76,10 @@ describe.each(DEVICE_KINDS)('on $name', (kind) => {
         code: 'SUNSTAR_APPENDER_POISONED',
         cause: { code: expect.stringMatching(kind.errors) as unknown, syscall: 'fdatasync' },
       });
-      expect(() => appender.retry()).toThrow(failure as Error);
+      expect(() => appender.retry()).toThrow(failure);
       expect(end).toBe(flushed);
     }
-    expect(() => appender.append(Buffer.alloc(1))).toThrow(failure as Error);
+    expect(() => appender.append(Buffer.alloc(1))).toThrow(failure);
     await expect(appender.flush()).rejects.toBe(failure);
     await expect(appender.close()).rejects.toBe(failure);
     failing().heal();
