@@ -7,7 +7,7 @@ const EIO = -ERRNO.EIO;
 
 describe('Log on a disk whose operations fail', () => {
   it('keeps what it called durable, and says of nothing else that it is, whatever fails and however it ends', async () => {
-    await fc.assert(faultProperty(), { numRuns: 60 });
+    await fc.assert(faultProperty(), { numRuns: 300 });
   }, 60_000);
 
   it('does not lose what comes after a segment that was begun for nothing', async () => {
