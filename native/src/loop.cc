@@ -17,6 +17,10 @@ constexpr double kSuspiciousMs = 1;
 // How long the processor time may be estimated before it is asked for.
 constexpr double kEstimateMs = 10;
 
+// Every tick leaves handles of JavaScript values in the scope around it. One scope for each would be felt in the latency
+// of a call; none but that of the whole stay would let a thread that never goes back to libuv grow for ever.
+constexpr int kTicksPerScope = 256;
+
 double Milliseconds(clockid_t clock) {
   timespec now{};
   clock_gettime(clock, &now);
@@ -227,13 +231,24 @@ int Loop::Sleep(int timeout_ms) {
 }
 
 void Loop::Run() {
-  Napi::HandleScope scope(env_);
   ComeBack();
   // Whoever was called by libuv may wait for the memory of a send: this thread may not wake up for long.
   if (ring_->control()[kControlAtOnce] != 0) ring_->control()[kControlMore] = 1;
-  while (!dead_) {
+  for (bool stays = true; stays;) {
+    const Napi::HandleScope scope(env_);
+    stays = Stay();
+  }
+  if (dead_) return;
+  Leave();
+  // libuv's own poll, which follows, must not sleep.
+  uv_idle_start(&idle_, OnIdle);
+}
+
+// Ticks and sleeps for the time of one scope. False when it is over: this environment is being stopped, or libuv has work.
+bool Loop::Stay() {
+  for (int i = 0; i < kTicksPerScope; i++) {
     const bool ran = HasWork();
-    if (ran && !Tick()) return;
+    if (ran && !Tick()) return false;
     const uint32_t unsubmitted = ring_->Unsubmitted();
     uv_update_time(uv_);
     // Zero when libuv has something to run, a timer is due, or nothing keeps the loop alive.
@@ -243,7 +258,7 @@ void Loop::Run() {
     if (back_to_libuv || may_poll || HasWork()) {
       if (unsubmitted != 0 || ring_->NeedsEnter()) ring_->Enter(unsubmitted, 0);
       if (ran) EndTurn();
-      if (back_to_libuv) break;
+      if (back_to_libuv) return false;
       if (HasWork()) continue;
     } else if (ran) {
       EndTurn();
@@ -251,11 +266,9 @@ void Loop::Run() {
     FallAsleep();
     const bool timed_out = !Poll(timeout_ms) && Sleep(timeout_ms) == -ETIME;
     WakeUp();
-    if (timed_out) break;
+    if (timed_out) return false;
   }
-  Leave();
-  // libuv's own poll, which follows, must not sleep.
-  uv_idle_start(&idle_, OnIdle);
+  return true;
 }
 
 void Loop::OnPrepare(uv_prepare_t* handle) { static_cast<Loop*>(handle->data)->Run(); }

@@ -40,6 +40,7 @@ class Loop {
   static void OnClosed(uv_handle_t* handle);
 
   void Run();
+  bool Stay();
   bool HasWork() const;
   bool LibuvHasWork() const;
   bool Poll(int timeout_ms);
