@@ -132,7 +132,9 @@ describe('a ring that refuses', () => {
       expect(file.isMemoryRegistered || file.isDescriptorRegistered).toBe(false);
       expect(await file.write(0, Buffer.alloc(4096))).toBe(4096);
     }
-    expect(warn.mock.calls.map(([fields]) => (fields as { reason: string }).reason)).toEqual([
+    // On a busy machine there may be reports of stalls as well, which give no reason.
+    const reasons = warn.mock.calls.map(([fields]) => (fields as { reason?: string }).reason);
+    expect(reasons.filter((reason) => reason !== undefined)).toEqual([
       expect.stringMatching(/^ENOMEM: .*ulimit -l/),
       'EMFILE',
     ]);
