@@ -1,10 +1,14 @@
 // What echoing framed messages of 64 bytes costs the server, by how much of Node and of sunstar is between two of them:
 //   npm run build && node packages/zerocopy-net/measure/echo-layers.mjs [connections] [pipeline] [rounds] [server,…]
 // loop: JavaScript that enters the ring and waits there, without an event loop. reactor: the reactor calls a function
-// that submits the send, from the buffer that was received into. receiver: the benchmark's server. net: its peer with
-// node:net. loop:8 and reactor:8 have 8 receive buffers of 64 KiB instead of 256. All parse each message with the same function. Each has one CPU, the client of the benchmark the other.
-import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+// that submits the send, from the buffer that was received into. receiver: the benchmark's server. net, bun: its peers with
+// node:net and Bun.listen. c: a program in C with epoll (echo-epoll.c, needs cc). loop:8 and reactor:8 have 8 receive
+// buffers of 64 KiB instead of 256. All parse each message. Each has one CPU, the client of the benchmark the other. Ratios
+// are those of the server that is named last.
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { native } from '@sunstar/native';
@@ -18,6 +22,7 @@ import {
   IOSQE,
 } from '@sunstar/runtime';
 import { parseMessages } from '../../../bench/dist/echo/frame.js';
+import { bun } from '../../../bench/dist/harness/bun.js';
 
 const WARM_UP_MS = 300;
 const RUN_MS = 800;
@@ -192,10 +197,26 @@ function serve(kind, port) {
 
 const here = fileURLToPath(import.meta.url);
 const program = (name) => fileURLToPath(new URL(`../../../bench/dist/echo/${name}.js`, import.meta.url));
+function compiled() {
+  const to = join(mkdtempSync(join(tmpdir(), 'sunstar-echo-')), 'echo-epoll');
+  execFileSync('cc', ['-O2', '-o', to, fileURLToPath(new URL('./echo-epoll.c', import.meta.url))]);
+  return to;
+}
+
 /** The program of a server, and its arguments but the port. */
-function commandOf(kind) {
-  if (kind === 'receiver') return [program('server-sunstar')];
-  return kind === 'net' ? [program('server-node')] : [here, 'serve', kind];
+async function commandOf(kind) {
+  switch (kind) {
+    case 'c':
+      return [compiled()];
+    case 'bun':
+      return [await bun(), program('server-bun')];
+    case 'receiver':
+      return [process.execPath, program('server-sunstar')];
+    case 'net':
+      return [process.execPath, program('server-node')];
+    default:
+      return [process.execPath, here, 'serve', kind];
+  }
 }
 
 /** Nanoseconds of processor time of all threads, and how they are divided, in ticks. */
@@ -234,13 +255,8 @@ async function compare(connections, pipeline, rounds, kinds) {
   const firstPort = 16_500 + Math.floor(Math.random() * 400);
   for (const [i, kind] of kinds.entries()) {
     const port = firstPort + i;
-    const child = spawn(
-      'taskset',
-      ['-c', String(serverCpu), process.execPath, ...commandOf(kind), String(port)],
-      {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      },
-    );
+    const command = ['-c', String(serverCpu), ...(await commandOf(kind)), String(port)];
+    const child = spawn('taskset', command, { stdio: ['ignore', 'pipe', 'inherit'] });
     for await (const line of createInterface({ input: child.stdout })) if (line === 'ready') break;
     servers.push({ kind, port, child, pid: child.pid, samples: [] });
   }

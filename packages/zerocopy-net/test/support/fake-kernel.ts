@@ -12,7 +12,7 @@ export interface FakeOperation {
   cancelled: boolean;
   /** Its last result waits for a turn. */
   isOver: boolean;
-  /** Of a zero-copy send that has completed: how much of it the kernel still reads. */
+  /** Of a zero-copy send that has completed: how much of it must not change before its notification. */
   readonly acceptedBytes: number;
 }
 
@@ -176,7 +176,8 @@ export class FakeKernel {
     const isZeroCopy = operation.opcode === IORING_OP.SEND_ZC || operation.opcode === IORING_OP.SENDMSG_ZC;
     if (isZeroCopy && (done > 0 || isNotified)) {
       this.operations.delete(operation.id);
-      this.notifications.push({ ...operation, acceptedBytes: Math.max(0, done) });
+      // What failed may have been read in part, and is not the sender's again before the notification either.
+      this.notifications.push({ ...operation, acceptedBytes: done > 0 ? done : Number.MAX_SAFE_INTEGER });
       operation.completion.complete(done, IORING_CQE_F.MORE);
     } else this.complete(operation, done);
     return done;
