@@ -1,5 +1,6 @@
 #include "loop.h"
 
+#include <sched.h>
 #include <time.h>
 
 #include <algorithm>
@@ -11,6 +12,10 @@ namespace {
 
 // How often the clock is read while polling: a pause is some tens of nanoseconds.
 constexpr int kPausesPerClockRead = 32;
+
+// How often a thread that polls offers its processor to others: to the kernel's own threads first of all, which serve
+// syncs and writes that make a file longer, and may be waiting for just this processor.
+constexpr double kYieldEveryMs = 0.02;
 
 // A turn that takes longer may have been interrupted by other programs: its processor time is asked for.
 constexpr double kSuspiciousMs = 1;
@@ -200,6 +205,8 @@ bool Loop::Poll(int timeout_ms) {
   double limit_ms = idle_us / 1e3;
   if (timeout_ms >= 0) limit_ms = std::min<double>(limit_ms, timeout_ms);
   const double deadline_ms = asleep_since_ms_ + limit_ms;
+  double now_ms = asleep_since_ms_;
+  double yield_ms = now_ms + kYieldEveryMs;
   do {
     for (int i = 0; i < kPausesPerClockRead; i++) {
       if (HasWork()) return true;
@@ -209,7 +216,12 @@ bool Loop::Poll(int timeout_ms) {
       }
       Pause();
     }
-  } while (NowMs() < deadline_ms);
+    now_ms = NowMs();
+    if (now_ms >= yield_ms) {
+      sched_yield();
+      yield_ms = now_ms + kYieldEveryMs;
+    }
+  } while (now_ms < deadline_ms);
   return false;
 }
 
