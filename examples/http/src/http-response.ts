@@ -14,7 +14,8 @@ export type Fields = Readonly<Record<string, string | number>>;
 
 const lastHead = new HeadCache();
 
-const { byteLength } = Buffer;
+// A global is looked up at every use.
+const NodeBuffer = Buffer;
 const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** Writes the response to one request. One object serves all requests of a connection, one after the other. */
@@ -158,7 +159,7 @@ export class HttpResponse {
 }
 
 function lengthOf(part: BodyPart): number {
-  if (typeof part === 'string') return byteLength(part);
+  if (typeof part === 'string') return NodeBuffer.byteLength(part);
   return part instanceof IOBuf ? part.sizeBytes : part.length;
 }
 
