@@ -1,6 +1,6 @@
 let line = '';
 
-/** The Date field, made anew when its second is over: to look at the clock for each response costs more than the rest of it. */
+/** The Date field, made anew when its second is over: no response has to look at the clock. */
 export function dateField(): string {
   if (line === '') {
     const nowMs = Date.now();

@@ -14,8 +14,6 @@ export type Fields = Readonly<Record<string, string | number>>;
 
 const lastHead = new HeadCache();
 
-// A global is looked up at every use.
-const NodeBuffer = Buffer;
 const FORBIDDEN = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** Writes the response to one request. One object serves all requests of a connection, one after the other. */
@@ -159,7 +157,7 @@ export class HttpResponse {
 }
 
 function lengthOf(part: BodyPart): number {
-  if (typeof part === 'string') return NodeBuffer.byteLength(part);
+  if (typeof part === 'string') return Buffer.byteLength(part);
   return part instanceof IOBuf ? part.sizeBytes : part.length;
 }
 
