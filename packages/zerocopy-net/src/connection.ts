@@ -125,7 +125,7 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
 
   /**
    * Inside onData: keeps the bytes that it was called with, at the end of a buffer, as a rule without a copy. Into
-   * {@link output} it sends them back, or into that of another connection on.
+   * {@link output} they go back with the next {@link flush}, into that of another connection they go on.
    *
    * @param into - A buffer to keep them in; without one the caller owns the result, a new one, and disposes it.
    * @throws SunstarError SUNSTAR_NOTHING_TO_RETAIN
