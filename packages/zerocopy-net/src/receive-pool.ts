@@ -12,6 +12,12 @@ const { BUF_MORE } = IORING_CQE_F;
 /** The longest piece that is copied when it is kept: its copy costs less than to hold a buffer for it. */
 const LONGEST_COPY_BYTES = 4096;
 
+/**
+ * Of buffers that are used up bit by bit, as many are with the kernel at first: so the same few are used again and again,
+ * which the processor's cache holds, as long as they suffice.
+ */
+const FEW_BUFFERS = 8;
+
 /** The smallest receive buffer. */
 export const MIN_RECEIVE_BUFFER_BYTES = 512;
 /** The largest receive buffer: the largest fragment of an iobuf. */
@@ -54,7 +60,7 @@ export interface ReceivePoolOptions {
  *
  * A buffer is with the kernel until it is full, with its first piece unless the pool is incremental; then it is out,
  * until nobody needs its bytes any more: who looks at a piece calls {@link done}, and each iobuf fragment that
- * {@link adopted} one calls {@link release}.
+ * {@link adopted} one calls {@link release}. Then it is with the kernel again, or spare while that has enough of them.
  *
  * The kernel does not say where in a buffer a piece lies: it is behind those before it. So {@link take} must be called
  * for the completions in the order in which they were posted.
@@ -63,9 +69,9 @@ export class ReceivePool implements BlockOwner {
   readonly groupId: number;
   /** Bytes of each buffer. */
   readonly bufferBytes: number;
-  /** Number of buffers, with the kernel or out. */
+  /** Number of buffers, with the kernel, spare or out. */
   readonly bufferCount: number;
-  /** When fewer than this are with the kernel, what is kept is copied out of the pool. */
+  /** When fewer than this are free, what is kept is copied out of the pool. */
   readonly lowWater: number;
   /** Pieces up to so many bytes are copied when they are kept. */
   readonly copiedBytes: number;
@@ -81,10 +87,15 @@ export class ReceivePool implements BlockOwner {
   readonly #references: Uint32Array;
   /** Bytes of each buffer that the kernel has used. */
   readonly #used: Uint32Array;
+  /** Buffers that nobody needs and the kernel does not have, the one that was used last on top. */
+  readonly #spare: number[] = [];
+  /** How many buffers the kernel should have. */
+  #wanted: number;
   readonly #waiters = new Set<BufferWaiter>();
   #waitersScheduled = false;
   #tail = 0;
   #free = 0;
+  #withKernel = 0;
 
   constructor(memory: ShardMemory, host: ReceivePoolHost, options: ReceivePoolOptions) {
     const { groupId, bufferBytes, bufferCount, isIncremental } = options;
@@ -92,6 +103,7 @@ export class ReceivePool implements BlockOwner {
     this.bufferBytes = bufferBytes;
     this.bufferCount = bufferCount;
     this.isIncremental = isIncremental;
+    this.#wanted = isIncremental ? Math.min(FEW_BUFFERS, bufferCount) : bufferCount;
     this.lowWater = bufferCount >>> 2;
     this.copiedBytes = isIncremental ? Math.min(LONGEST_COPY_BYTES, bufferBytes >>> 2) : bufferBytes >>> 2;
     this.#memory = memory;
@@ -112,7 +124,7 @@ export class ReceivePool implements BlockOwner {
     for (let id = 0; id < bufferCount; id++) this.#giveBack(id);
   }
 
-  /** Buffers that are with the kernel, as far as completions have told. */
+  /** Buffers that the kernel has, as far as completions have told, or can be given. */
   get free(): number {
     return this.#free;
   }
@@ -155,6 +167,8 @@ export class ReceivePool implements BlockOwner {
     // The kernel's reference becomes the piece's.
     this.#used[id] = bufferBytes;
     this.#free--;
+    this.#withKernel--;
+    if (this.#spare.length > 0) this.#provide(this.#spare.pop() as number);
     return at;
   }
 
@@ -177,11 +191,22 @@ export class ReceivePool implements BlockOwner {
     this.done((offset - this.#base) >>> this.#shift);
   }
 
-  /** Hands a buffer (again) to the kernel. */
+  /** Nobody needs a buffer (any more): the kernel may have it. */
   #giveBack(id: number): void {
     this.#references[id] = 1;
     this.#used[id] = 0;
     this.#free++;
+    if (this.#withKernel < this.#wanted) this.#provide(id);
+    else this.#spare.push(id);
+    if (this.#waiters.size > 0 && !this.#waitersScheduled) {
+      this.#waitersScheduled = true;
+      this.#host.scheduleWaiters();
+    }
+  }
+
+  /** Hands a buffer to the kernel. */
+  #provide(id: number): void {
+    this.#withKernel++;
     const address = this.#memory.arena.address + this.#base + id * this.bufferBytes;
     const slot = this.#tail & (this.bufferCount - 1);
     const word = slot * 4;
@@ -196,15 +221,16 @@ export class ReceivePool implements BlockOwner {
     // until all that was written before, such as an answer, has reached the cache.
     if (storesKeepOrder) this.#halves[TAIL_WORD] = this.#tail;
     else Atomics.store(this.#halves, TAIL_WORD, this.#tail);
-    if (this.#waiters.size > 0 && !this.#waitersScheduled) {
-      this.#waitersScheduled = true;
-      this.#host.scheduleWaiters();
-    }
   }
 
   /** Calls {@link BufferWaiter.buffersAvailable} once, as soon as there is a buffer. */
   wait(waiter: BufferWaiter): void {
+    // The kernel ran out of buffers before it was given more of them: it should have had more. Those who wait with the
+    // first ran out of the same ones.
+    if (this.#waiters.size === 0) this.#wanted = Math.min(this.bufferCount, this.#wanted * 2);
     this.#waiters.add(waiter);
+    while (this.#spare.length > 0 && this.#withKernel < this.#wanted)
+      this.#provide(this.#spare.pop() as number);
     if (this.#free > 0 && !this.#waitersScheduled) {
       this.#waitersScheduled = true;
       this.#host.scheduleWaiters();
@@ -243,7 +269,12 @@ export class ReceivePool implements BlockOwner {
       else if (!this.isIncremental && (this.#used[id] > 0 || this.#references[id] > 1))
         throw poolError(`Buffer ${id} is with the kernel and in use.`);
     }
-    if (out + this.#free !== this.bufferCount) throw poolError(`${out} out, ${this.#free} with the kernel.`);
+    if (this.#withKernel + this.#spare.length !== this.#free)
+      throw poolError(
+        `${this.#withKernel} with the kernel and ${this.#spare.length} spare are not ${this.#free}.`,
+      );
+    if (this.#spare.length > 0 && this.#withKernel < this.#wanted) throw poolError('Buffers are held back.');
+    if (out + this.#free !== this.bufferCount) throw poolError(`${out} out, ${this.#free} free.`);
     if (this.#waiters.size > 0 && this.#free > 0 && !this.#waitersScheduled) {
       throw poolError('Buffers and waiters, but nobody brings them together.');
     }

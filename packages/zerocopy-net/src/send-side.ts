@@ -234,7 +234,8 @@ export class SendSide implements Completion, ZeroCopyOwner {
     this.#releaseTable();
     this.#isFull = result < this.#atOnceBytes;
     this.#atOnceBytes = 0;
-    if (result > 0) this.#inFlight.trimFront(result);
+    if (result === this.#inFlight.sizeBytes) this.#inFlight.clear();
+    else if (result > 0) this.#inFlight.trimFront(result);
     this.zeroCopySent(result);
   }
 

@@ -23,7 +23,10 @@ export interface ConnectionStats {
   receives: number;
   /** Sends that the kernel accepted, in full or in part. */
   sends: number;
-  /** Times that a receive ended because every receive buffer was in use. */
+  /**
+   * Times that a receive ended because the kernel had no receive buffer: every one is in use, or, at the first bursts of
+   * input, more were wanted than it had been given.
+   */
   bufferPoolExhausted: number;
   /** Connections that ended with an error of the network, the peer's reset included. */
   errors: number;
