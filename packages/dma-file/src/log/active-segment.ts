@@ -57,7 +57,7 @@ export async function beginSegment(
 
 /**
  * Takes a segment away that has no batch, after an error that is reported elsewhere. What fails here is not worth
- * another one: recovery knows a segment that was begun for nothing.
+ * another one: recovery knows a segment that was begun for nothing, as long as the one before it is there.
  */
 export async function discardSegment(
   storage: SegmentStorage,

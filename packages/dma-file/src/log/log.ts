@@ -48,6 +48,8 @@ export class Log implements AsyncDisposable {
   readonly #segments: Segment[];
   /** Not of the log any more, but still on the disk; oldest first. */
   readonly #leaving: Segment[] = [];
+  /** Where a roll has begun a segment and failed: its file may be there. */
+  readonly #abandoned = new Set<number>();
   readonly #header: Buffer = Buffer.alloc(BATCH_HEADER_BYTES);
   readonly #readable: ReadableLog;
   #active: ActiveSegment;
@@ -283,14 +285,11 @@ export class Log implements AsyncDisposable {
 
   async #roll(): Promise<void> {
     const old = this.#active;
+    const base = old.segment.nextSequence;
     // Nothing to end: the next segment would have the same name.
-    if (old.segment.nextSequence === old.segment.baseSequence) return;
-    const { active, isRecycled } = await beginSegment(
-      this.#storage,
-      this.#recycler,
-      this.#options,
-      old.segment.nextSequence,
-    );
+    if (base === old.segment.baseSequence) return;
+    this.#abandoned.add(base);
+    const { active, isRecycled } = await beginSegment(this.#storage, this.#recycler, this.#options, base);
     try {
       // Nothing in the next segment may be durable before all of this one is.
       await old.appender.seal();
@@ -298,6 +297,7 @@ export class Log implements AsyncDisposable {
       await discardSegment(this.#storage, active.segment.name, active.appender);
       throw error;
     }
+    this.#abandoned.delete(base);
     this.#earlierSyncs += old.appender.stats.syncs;
     this.#active = active;
     this.#segments.push(active.segment);
@@ -332,6 +332,12 @@ export class Log implements AsyncDisposable {
       oldest.isDropped = true;
       this.#segments.shift();
       this.#leaving.push(oldest);
+    }
+    if (this.#leaving.length === 0) return;
+    // With nothing before it, recovery would take what a failed roll has left for the log, and end there.
+    for (const base of this.#abandoned) {
+      await dropSegment(this.#storage, null, base);
+      this.#abandoned.delete(base);
     }
     // In their order, also after one that failed: recovery would take a gap for the end of the log.
     while (this.#leaving.length > 0) {
