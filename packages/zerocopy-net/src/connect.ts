@@ -9,6 +9,9 @@ import { invalidOption } from './errors.js';
 import { currentNetwork } from './network.js';
 import { type ConnectionOptions, connectionLimits, integerOption, socketPath } from './options.js';
 
+/** The longest name of a host (RFC 1035), with its last dot. */
+const MAX_NAME_LENGTH = 254;
+
 /** Options of {@link connect}: a port, or a path. */
 export interface ConnectOptions extends ConnectionOptions {
   /** TCP port. 1 to 65535 */
@@ -42,7 +45,12 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   const { path, host = '127.0.0.1', signal } = options;
   if (path !== undefined && (options.port !== undefined || options.host !== undefined))
     throw invalidOption('path', path, 'given without host and port');
-  const port = path === undefined ? integerOption('port', options.port ?? -1, 0, 1, 65_535) : -1;
+  if (path === undefined && options.port === undefined)
+    throw invalidOption('port', options.port, 'a whole number from 1 to 65535, unless there is a path');
+  const port = path === undefined ? integerOption('port', options.port, 0, 1, 65_535) : -1;
+  if (!isName(host))
+    throw invalidOption('host', host, `a name or an address of 1 to ${MAX_NAME_LENGTH} characters`);
+  const unixPath = path === undefined ? null : socketPath(path);
   const timeoutMs = integerOption('timeoutMs', options.timeoutMs, 10_000, 1, 3_600_000);
   const attemptDelayMs = integerOption('attemptDelayMs', options.attemptDelayMs, 250, 10, 3_600_000);
   const limits = connectionLimits(options);
@@ -51,12 +59,13 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   network.reactor.ref();
   try {
     const targets: readonly Target[] =
-      path === undefined
+      unixPath === null
         ? interleave(await inThisGroup(deadline.race(resolveHost(host)))).map((address) => ({
             address,
             port,
           }))
-        : [{ address: socketPath(path), port }];
+        : [{ address: unixPath, port }];
+    if (deadline.expired !== null) throw deadline.expired;
     const race = new AttemptRace<Target, number>(
       targets,
       (target) => new ConnectAttempt(network, target, limits),
@@ -70,6 +79,13 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   } finally {
     network.reactor.unref();
   }
+}
+
+/** Whether it can be looked up: the system's function would take a zero byte for the end. */
+function isName(host: unknown): boolean {
+  return (
+    typeof host === 'string' && host.length > 0 && host.length <= MAX_NAME_LENGTH && !host.includes('\0')
+  );
 }
 
 async function resolveHost(host: string): Promise<readonly string[]> {

@@ -1,7 +1,7 @@
 import { IOBuf } from '@sunstar/iobuf';
 import { native, type SocketAddress, type TcpInfo } from '@sunstar/native';
 import type { SunstarError } from '@sunstar/runtime';
-import { connectionClosed, connectionReset, receiverInUse, writeAfterEnd } from './errors.js';
+import { connectionClosed, connectionReset, invalidOption, receiverInUse, writeAfterEnd } from './errors.js';
 import type { Network } from './network.js';
 import { type ConnectionLimits, integerOption } from './options.js';
 import type { ProxiedAddresses } from './proxy-protocol/header.js';
@@ -192,6 +192,7 @@ export class Connection implements AsyncDisposable, AsyncIterable<IOBuf> {
    */
   readUntil(delimiter: string | Uint8Array, maxBytes?: number): Promise<IOBuf | null> {
     const bytes = typeof delimiter === 'string' ? Buffer.from(delimiter) : delimiter;
+    if (!(bytes instanceof Uint8Array)) throw invalidOption('delimiter', delimiter, 'text or bytes');
     integerOption('delimiter length', bytes.length, 1, 1, 1024);
     return this.#openReader().readUntil(
       bytes,

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { SunstarError } from '@sunstar/runtime';
 
 /** The connection is closed or being closed by this side. */
@@ -46,10 +47,18 @@ export function closeTimeout(closeTimeoutMs: number, pendingBytes: number): Suns
 export function handlerFailed(cause: unknown): SunstarError {
   return new SunstarError(
     'SUNSTAR_HANDLER_FAILED',
-    `A handler of the connection failed: ${cause instanceof Error ? cause.message : String(cause)}. ` +
+    `A handler of the connection failed: ${asSentence(cause)} ` +
       'The connection was reset. Catch the error in the handler to answer it.',
     { cause },
   );
+}
+
+/** What was thrown, in words that end a sentence: many messages have their period already. */
+function asSentence(cause: unknown): string {
+  let text = typeof cause === 'string' ? cause : inspect(cause);
+  if (cause instanceof Error) text = cause.message === '' ? cause.name : cause.message;
+  text = text.trimEnd();
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 /** The application reset the connection. */

@@ -6,7 +6,13 @@ import type { Connection } from './connection.js';
 import { invalidOption } from './errors.js';
 import { Listener, type ListenerConfiguration } from './listener.js';
 import { currentNetwork } from './network.js';
-import { type ConnectionOptions, connectionLimits, integerOption, socketPath } from './options.js';
+import {
+  type ConnectionOptions,
+  connectionLimits,
+  functionOption,
+  integerOption,
+  socketPath,
+} from './options.js';
 import { readProxyHeader } from './proxy-protocol/read-header.js';
 
 /** Options of {@link listen}: a port, or a path. */
@@ -79,6 +85,8 @@ export type ConnectionHandler = (connection: Connection) => void | Promise<void>
 export async function listen(options: ListenOptions, handler: ConnectionHandler): Promise<Listener> {
   const shard = currentShard();
   const { path } = options;
+  functionOption({ handler }, 'handler');
+  if (options.onRefused !== undefined) functionOption(options, 'onRefused');
   if (path !== undefined && (options.port !== undefined || options.host !== undefined))
     throw invalidOption('path', path, 'given without host and port');
   if (path === undefined && options.port === undefined)

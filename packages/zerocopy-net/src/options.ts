@@ -86,8 +86,15 @@ export function integerOption(
   return value;
 }
 
+/** Checks what is to be called later: then it would be too late to say so. */
+export function functionOption(options: object | null | undefined, name: string): void {
+  const value: unknown = options ? Reflect.get(options, name) : undefined;
+  if (typeof value !== 'function') throw invalidOption(name, value, 'a function');
+}
+
 /** The kernel's form of a path: an abstract name, written with @, begins with a zero byte. */
 export function socketPath(path: string): string {
+  if (typeof path !== 'string') throw invalidOption('path', path, 'text');
   return path.startsWith('@') ? `\0${path.slice(1)}` : path;
 }
 

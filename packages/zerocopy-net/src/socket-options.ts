@@ -53,7 +53,7 @@ export function socketSettings(options: SocketOptions): SocketSettings {
   const settings: [number, number, number][] = [];
   const { keepAlive = false } = options;
   if (keepAlive !== false) {
-    if (keepAlive !== true && typeof keepAlive !== 'object')
+    if (keepAlive !== true && (typeof keepAlive !== 'object' || keepAlive === null))
       throw invalidOption('keepAlive', keepAlive, 'true, false or an object');
     const { idleSeconds, intervalSeconds, probes } = keepAlive === true ? {} : keepAlive;
     settings.push(

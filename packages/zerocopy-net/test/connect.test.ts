@@ -58,6 +58,35 @@ test('a signal ends the attempt', async () => {
   });
 });
 
+test('a signal that was aborted before holds for a path too', async () => {
+  const path = `@sunstar-aborted-${process.pid}`;
+  await using listener = await listen({ path }, () => {});
+  await expect(connect({ path, signal: AbortSignal.abort() })).rejects.toMatchObject({
+    code: 'SUNSTAR_CONNECT_ABORTED',
+  });
+  expect(listener.stats.accepted).toBe(0);
+});
+
+test('an address that is none is refused with what it should be', async () => {
+  const none = null as unknown as string;
+  for (const [options, message] of [
+    [{}, 'port must be a whole number from 1 to 65535, unless there is a path; it is undefined.'],
+    [{ port: 0 }, 'port must be a whole number from 1 to 65535; it is 0.'],
+    [{ port: 1, host: '' }, 'host must be a name or an address of 1 to 254 characters; it is .'],
+    [{ port: 1, host: none }, 'host must be'],
+    [{ port: 1, host: 'a'.repeat(255) }, 'host must be'],
+    // The system's function would look up what is in front of it.
+    [{ port: 1, host: '127.0.0.1\0.example' }, 'host must be'],
+    [{ path: none }, 'path must be text; it is null.'],
+    [{ path: '' }, 'path must be a path of 1 to 107 bytes'],
+  ] as const) {
+    await expect(connect(options)).rejects.toMatchObject({
+      code: 'SUNSTAR_INVALID_OPTION',
+      message: expect.stringContaining(message) as unknown,
+    });
+  }
+});
+
 test('names are looked up, and every address is tried', async () => {
   await using listener = await listen({ port: 0, host: '127.0.0.1' }, async (connection) => {
     await connection.write('here');

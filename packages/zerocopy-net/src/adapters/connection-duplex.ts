@@ -197,7 +197,12 @@ export class ConnectionDuplex extends Duplex implements Receiver {
   /** @internal Called by the stream. */
   override _writev(chunks: { chunk: Buffer | string; encoding: BufferEncoding }[], callback: Callback): void {
     const last = chunks.length - 1;
-    for (let i = 0; i < last; i++) this.#append(chunks[i].chunk, chunks[i].encoding);
+    try {
+      for (let i = 0; i < last; i++) this.#append(chunks[i].chunk, chunks[i].encoding);
+    } catch (error) {
+      this.#failed(error, callback);
+      return;
+    }
     this.#send(chunks[last].chunk, chunks[last].encoding, callback);
   }
 
@@ -230,10 +235,21 @@ export class ConnectionDuplex extends Duplex implements Receiver {
       connection.flush();
       return;
     }
-    this.#append(chunk, encoding);
+    try {
+      this.#append(chunk, encoding);
+    } catch (error) {
+      this.#failed(error, callback);
+      return;
+    }
     connection.flush();
     if (connection.isAboveHighWater) this.#drained = callback;
     else callback();
+  }
+
+  /** There was no memory: a reset, because a FIN would make what the peer has got look like all of it. */
+  #failed(error: unknown, callback: Callback): void {
+    this.#connection.reset();
+    callback(error instanceof Error ? error : new Error(String(error)));
   }
 
   #append(chunk: Buffer | string, encoding: BufferEncoding): void {

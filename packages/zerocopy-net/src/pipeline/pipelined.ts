@@ -2,7 +2,7 @@ import { IOBuf } from '@sunstar/iobuf';
 import { currentShard, Semaphore, SunstarError } from '@sunstar/runtime';
 import type { Connection } from '../connection.js';
 import type { ConnectionHandler } from '../listen.js';
-import { integerOption } from '../options.js';
+import { functionOption, integerOption } from '../options.js';
 import { RequestPipeline } from './request-pipeline.js';
 import type { PipelineResponse } from './response-queue.js';
 
@@ -18,7 +18,7 @@ export interface Stages {
 export interface PipelineOptions<R> {
   /**
    * Takes the next whole request from the front of the input; null when it is not there yet. Every length must be
-   * checked before memory is taken for it. An error resets the connection.
+   * checked before memory is taken for it. Each request takes at least one byte. An error resets the connection.
    */
   decode(input: IOBuf, connection: Connection): R | null;
   /**
@@ -68,6 +68,8 @@ export interface PipelineOptions<R> {
  */
 export function pipelined<R>(options: PipelineOptions<R>): ConnectionHandler {
   const { memory } = currentShard();
+  functionOption(options, 'decode');
+  functionOption(options, 'handle');
   const maxRequests = integerOption('maxRequests', options.maxRequests, 64, 1, 65_536);
   const maxRequestBytes = integerOption('maxRequestBytes', options.maxRequestBytes, 2 ** 20, 1, 2 ** 30);
   const maxMemoryBytes = integerOption(

@@ -1,5 +1,5 @@
 import type { IOBuf } from '@sunstar/iobuf';
-import { callIn, currentGroupId, inThisGroup, type Semaphore } from '@sunstar/runtime';
+import { callIn, currentGroupId, inThisGroup, type Semaphore, SunstarError } from '@sunstar/runtime';
 import type { Connection } from '../connection.js';
 import type { PipelineOptions, Stages } from './pipelined.js';
 import { type PipelineResponse, ResponseQueue } from './response-queue.js';
@@ -30,8 +30,15 @@ export class RequestPipeline<R> {
     this.#connection = connection;
     this.#handlers = handlers;
     this.#limits = limits;
-    this.#responses = new ResponseQueue(connection, limits.maxRequests, (costBytes) =>
-      this.#written(costBytes),
+    this.#responses = new ResponseQueue(
+      connection,
+      limits.maxRequests,
+      (costBytes) => this.#written(costBytes),
+      (cause) => {
+        // A connection that has ended tells its reader why. Else there was no memory, or the response is none: without
+        // it, those behind it must not leave.
+        if (connection.isWritable) connection.handlerFailed(cause);
+      },
     );
   }
 
@@ -49,6 +56,7 @@ export class RequestPipeline<R> {
       const request = this.#handlers.decode(input, this.#connection);
       if (request === null) return;
       const takenBytes = before - input.sizeBytes;
+      if (takenBytes <= 0) throw nothingTaken();
       const { budget } = this.#limits;
       const costBytes = Math.min(
         budget.capacity,
@@ -136,6 +144,14 @@ export class RequestPipeline<R> {
       this.#whenRoom = resolve;
     });
   }
+}
+
+function nothingTaken(): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_NOTHING_DECODED',
+    'decode() returned a request and took no byte of the input, so it would return it for ever. Take what belongs to ' +
+      'the request off the front (trimFront), or return null when it is not whole.',
+  );
 }
 
 function isPromiseLike(

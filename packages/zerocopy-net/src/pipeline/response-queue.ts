@@ -1,4 +1,4 @@
-import type { IOBuf } from '@sunstar/iobuf';
+import { IOBuf } from '@sunstar/iobuf';
 import { SunstarError } from '@sunstar/runtime';
 
 /** What answers a request; null answers nothing. An IOBuf belongs to the connection from then on. */
@@ -22,6 +22,7 @@ export class ResponseQueue {
   readonly #places: (PipelineResponse | typeof PENDING)[];
   readonly #costs: number[];
   readonly #written: (cost: number) => void;
+  readonly #failed: (cause: unknown) => void;
   #first = 0;
   #next = 0;
   #isWriting = false;
@@ -30,12 +31,19 @@ export class ResponseQueue {
   /**
    * @param capacity - How many responses may be outstanding.
    * @param written - Called with the cost of a request when its response was written, or dropped.
+   * @param failed - Called when a response could not be written; those behind it are dropped.
    */
-  constructor(sink: ResponseSink, capacity: number, written: (cost: number) => void) {
+  constructor(
+    sink: ResponseSink,
+    capacity: number,
+    written: (cost: number) => void,
+    failed: (cause: unknown) => void,
+  ) {
     this.#sink = sink;
     this.#places = new Array<PipelineResponse | typeof PENDING>(capacity).fill(null);
     this.#costs = new Array<number>(capacity).fill(0);
     this.#written = written;
+    this.#failed = failed;
   }
 
   /** Requests whose responses have not been written. */
@@ -90,7 +98,7 @@ export class ResponseQueue {
       this.#places[index] = null;
       if (response !== null) {
         if (this.#isBroken) drop(response);
-        else if (!(await this.#tryWrite(response))) this.#isBroken = true;
+        else await this.#tryWrite(response);
       }
       this.#first++;
       this.#written(this.#costs[index]);
@@ -98,19 +106,18 @@ export class ResponseQueue {
     this.#isWriting = false;
   }
 
-  /** The connection itself tells its reader why it failed. */
-  async #tryWrite(response: IOBuf | Uint8Array | string): Promise<boolean> {
+  async #tryWrite(response: IOBuf | Uint8Array | string): Promise<void> {
     try {
       await this.#sink.write(response);
-      return true;
-    } catch {
+    } catch (cause) {
+      this.#isBroken = true;
       drop(response);
-      return false;
+      this.#failed(cause);
     }
   }
 }
 
 /** Frees a response that will not be written; one whose content was taken already is empty. */
 function drop(response: IOBuf | Uint8Array | string): void {
-  if (typeof response !== 'string' && !(response instanceof Uint8Array)) response[Symbol.dispose]();
+  if (response instanceof IOBuf) response[Symbol.dispose]();
 }

@@ -2,7 +2,7 @@ import { native } from '@sunstar/native';
 import { currentShard, ERRNO, systemError } from '@sunstar/runtime';
 import { invalidOption } from '../errors.js';
 import { currentNetwork } from '../network.js';
-import { integerOption } from '../options.js';
+import { functionOption, integerOption } from '../options.js';
 import { applySocketOptions, type SocketOptions, socketSettings } from '../socket-options.js';
 import {
   DEFAULT_ZERO_COPY_THRESHOLD_BYTES,
@@ -52,6 +52,7 @@ export interface UdpOptions
  */
 export function bindUdp(options: UdpOptions, receiver: UdpReceiver): UdpSocket {
   const shard = currentShard();
+  functionOption(receiver, 'onDatagram');
   const network = currentNetwork();
   const host = options.host ?? '127.0.0.1';
   const port = integerOption('port', options.port, 0, 0, 65_535);

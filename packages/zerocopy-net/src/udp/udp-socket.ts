@@ -12,6 +12,7 @@ import {
 } from '@sunstar/runtime';
 import { handlerFailed, invalidOption } from '../errors.js';
 import type { Network } from '../network.js';
+import { integerOption } from '../options.js';
 import type { BufferWaiter, ReceivePool } from '../receive-pool.js';
 import { Datagram } from './datagram.js';
 import { DatagramSend, type DatagramSendOwner, MAX_DATAGRAM_FRAGMENTS } from './datagram-send.js';
@@ -171,7 +172,8 @@ export class UdpSocket implements Completion, BufferWaiter, DatagramSendOwner, A
       this.#network.memory.bytes.copy(name, 0, nameOffset, nameOffset + nameBytes);
       return nameBytes;
     }
-    const length = native.encodeAddress(to.address, to.port, name);
+    const port = integerOption('port', to.port ?? 0, 0, 1, 65_535);
+    const length = native.encodeAddress(to.address, port, name);
     if (length < 0) throw invalidOption('address', to.address, 'a numeric IPv4 or IPv6 address');
     return length;
   }
@@ -219,7 +221,11 @@ export class UdpSocket implements Completion, BufferWaiter, DatagramSendOwner, A
     void reactor.closeAndWait(this.#fd).finally(() => {
       reactor.unref();
       this.#resolveClosed();
-      this.#receiver.onClose?.(this, this.#error);
+      try {
+        this.#receiver.onClose?.(this, this.#error);
+      } catch (error) {
+        this.#network.log.error({ err: handlerFailed(error) }, 'onClose of a UDP socket failed');
+      }
     });
   }
 

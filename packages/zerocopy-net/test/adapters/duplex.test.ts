@@ -51,6 +51,19 @@ async function pair(
   };
 }
 
+/** Every block of 4 KiB and more. */
+function takeAllMemory(): number[] {
+  const blocks: number[] = [];
+  for (let sizeBytes = 2 ** 24; sizeBytes >= 4096; sizeBytes /= 2) {
+    for (;;) {
+      const block = shard.memory.tryAllocate(sizeBytes);
+      if (block < 0) break;
+      blocks.push(block);
+    }
+  }
+  return blocks;
+}
+
 /** All of the input; unlike an async iterator it leaves the output open. */
 async function collect(stream: Readable): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -137,6 +150,24 @@ describe('toDuplex', () => {
     theirs.end();
     await ours.closed;
     await end();
+  });
+
+  test('without memory for its output the stream fails, and does not throw where nobody catches', async () => {
+    for (const corked of [false, true]) {
+      const { stream, theirs, end } = await pair();
+      const reset = once(theirs, 'error');
+      theirs.resume();
+      const blocks = takeAllMemory();
+      const failed = once(stream, 'error');
+      if (corked) stream.cork();
+      for (let i = 0; i < 3; i++) stream.write('x'.repeat(30_000));
+      if (corked) stream.uncork();
+      for (const block of blocks) shard.memory.free(block);
+      expect((await failed)[0]).toMatchObject({ code: 'SUNSTAR_OUT_OF_MEMORY' });
+      // Not an end: what arrived is not all.
+      expect((await reset)[0]).toMatchObject({ code: 'ECONNRESET' });
+      await end();
+    }
   });
 
   test('resetAndDestroy() resets the peer', async () => {

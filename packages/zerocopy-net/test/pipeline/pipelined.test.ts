@@ -142,6 +142,45 @@ describe('pipelined', () => {
     }
   });
 
+  test('a response that is none, or has no memory, resets its connection and is logged', async () => {
+    for (const response of [undefined, 5, {}, ['x']] as unknown[]) {
+      for (const handle of [
+        (): string => response as string,
+        async (): Promise<string> => response as string,
+      ]) {
+        await using listener = await start({ decode: takeLine, handle });
+        const client = await nodeClient(listener.port);
+        client.write('a\nb\n');
+        const [error] = await once(client, 'error');
+        expect(error).toMatchObject({ code: 'ECONNRESET' });
+        expect(listener.stats.handlerErrors).toBe(1);
+      }
+    }
+    let handled = 0;
+    await using listener = await start({
+      decode: takeLine,
+      handle: () => (handled++ === 0 ? 'x'.repeat(shard.memory.arena.sizeBytes) : 'short'),
+    });
+    const client = await nodeClient(listener.port);
+    client.write('a\nb\n');
+    const [error] = await once(client, 'error');
+    expect(error).toMatchObject({ code: 'ECONNRESET' });
+  });
+
+  test('a decoder that takes nothing ends its connection, not the shard', async () => {
+    let decoded = 0;
+    const decode = (): string => {
+      decoded++;
+      if (decoded > 1000) throw new Error('for ever');
+      return 'x';
+    };
+    await using listener = await start({ decode, handle: () => null });
+    const client = await nodeClient(listener.port);
+    client.write('a\n');
+    await once(client, 'error');
+    expect(decoded).toBe(1);
+  });
+
   test('resets a peer whose request has no end, or cannot be decoded', async () => {
     const decode = (input: IOBuf): string | null => {
       if (input.byteAt(0) === 33) throw new Error('no such request');
@@ -180,5 +219,8 @@ describe('pipelined', () => {
     expect(() => pipelined({ ...options, maxRequests: 0 })).toThrow(/maxRequests/);
     expect(() => pipelined({ ...options, maxRequestBytes: 1.5 })).toThrow(/maxRequestBytes/);
     expect(() => pipelined({ ...options, maxMemoryBytes: -1 })).toThrow(/maxMemoryBytes/);
+    const none = undefined as unknown as () => null;
+    expect(() => pipelined({ ...options, decode: none })).toThrow(/decode must be a function/);
+    expect(() => pipelined({ ...options, handle: none })).toThrow(/handle must be a function/);
   });
 });

@@ -15,6 +15,10 @@ class ManualSink {
     });
   }
 
+  get isBusy(): boolean {
+    return this.#settle !== null;
+  }
+
   async settle(error?: Error): Promise<void> {
     const settle = this.#settle;
     this.#settle = null;
@@ -40,7 +44,14 @@ describe('ResponseQueue', () => {
         async (steps, capacity) => {
           const sink = new ManualSink();
           const returned: number[] = [];
-          const queue = new ResponseQueue(sink, capacity, (cost) => returned.push(cost));
+          const failures: unknown[] = [];
+          const queue = new ResponseQueue(
+            sink,
+            capacity,
+            (cost) => returned.push(cost),
+            (cause) => failures.push(cause),
+          );
+          let failed = 0;
           const waiting: { sequence: number; silent: boolean }[] = [];
           const speaking: number[] = [];
           let opened = 0;
@@ -54,9 +65,12 @@ describe('ResponseQueue', () => {
               const [{ sequence, silent }] = waiting.splice(action.which % waiting.length, 1);
               queue.respond(sequence, silent ? null : String(sequence));
             } else if (action.kind === 'settle') await sink.settle();
-            else if (action.kind === 'fail') await sink.settle(new Error('gone'));
-            else if (action.kind === 'break') queue.break();
+            else if (action.kind === 'fail' && sink.isBusy) {
+              failed++;
+              await sink.settle(new Error('gone'));
+            } else if (action.kind === 'break') queue.break();
             queue.invariants();
+            expect(failures.length).toBe(failed);
             expect(queue.size).toBe(opened - returned.length);
             expect(queue.size).toBeLessThanOrEqual(capacity);
           }

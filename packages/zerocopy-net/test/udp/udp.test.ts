@@ -143,8 +143,8 @@ describe('a UDP socket', () => {
     expect(() => sender.send('x', { address: 'localhost', port: 1 })).toThrow(
       expect.objectContaining({ code: 'SUNSTAR_INVALID_OPTION' }) as Error,
     );
-    // To the port 0 nobody can send.
-    sender.send('x', { address: '127.0.0.1', port: 0 });
+    // A socket of IPv4 sends nothing to IPv6.
+    sender.send('x', { address: '::1', port: 1 });
     await until(() => sender.stats.sendErrors === 1);
   });
 
@@ -160,6 +160,32 @@ describe('a UDP socket', () => {
     );
     for (let i = 0; i < 3; i++) server.send('x', { address: '127.0.0.1', port: server.port });
     await until(() => calls === 3);
+  });
+
+  test('refuses ports that are none, which the kernel would cut to 16 bits', async () => {
+    await using socket = bindUdp({}, { onDatagram() {} });
+    for (const port of [70_000, -1, 0, Number.NaN, 1.5, undefined as unknown as number]) {
+      expect(() => socket.send('x', { address: '127.0.0.1', port })).toThrow(
+        expect.objectContaining({ code: 'SUNSTAR_INVALID_OPTION' }) as Error,
+      );
+    }
+    expect(socket.sendsInFlight).toBe(0);
+    expect(() => bindUdp({}, {} as unknown as UdpReceiver)).toThrow(/onDatagram must be a function/);
+  });
+
+  test('an onClose that throws is logged, and close() resolves', async () => {
+    const socket = bindUdp(
+      {},
+      {
+        onDatagram() {},
+        onClose() {
+          throw new Error('not now');
+        },
+      },
+    );
+    await socket.close();
+    // A rejection that nobody handles would fail the run.
+    await new Promise((resolve) => setImmediate(resolve));
   });
 
   test('closes with sends and receives in flight, and says so once', async () => {
