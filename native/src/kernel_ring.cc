@@ -33,8 +33,23 @@ int KernelRing::Setup(uint32_t entries, uint32_t cq_entries) {
   if (error != 0) {
     close(fd_);
     fd_ = -1;
+    return error;
   }
-  return error;
+  RaiseWorkers();
+  return 0;
+}
+
+// The kernel's threads for what would block belong to the thread, not to the ring, and its first ring decides how many
+// there may be: one of a single entry, as a probe has, allows a single one for good.
+void KernelRing::RaiseWorkers() const {
+  const auto cpus = static_cast<uint32_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+  // As the kernel does.
+  const uint32_t wanted = std::min(params_.sq_entries, 4 * cpus);
+  // Zeros ask. Kernels before 5.15 do not know it; they keep their limit.
+  uint32_t limits[2] = {};
+  if (Register(kRegisterWorkers, limits, 2) < 0 || limits[0] >= wanted) return;
+  uint32_t raised[2] = {wanted, 0};
+  Register(kRegisterWorkers, raised, 2);
 }
 
 int KernelRing::Map() {

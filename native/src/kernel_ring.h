@@ -20,6 +20,7 @@ class KernelRing final : public Ring {
 
  private:
   int Map();
+  void RaiseWorkers() const;
   // Counts what an enter took of the submission queue, from `head` on.
   void Took(uint32_t head);
   int Register(uint32_t opcode, void* argument, uint32_t count) const;

@@ -65,6 +65,8 @@ constexpr uint8_t kOpFtruncate = 55;
 // Where a message to another ring has its kind: this one posts a completion.
 constexpr uint64_t kMessageData = 0;
 
+// IORING_REGISTER_IOWQ_MAX_WORKERS
+constexpr uint32_t kRegisterWorkers = 19;
 constexpr uint32_t kRegisterBufferRing = 22;
 constexpr uint32_t kUnregisterBufferRing = 23;
 // In `flags` of the registration: each buffer is used up bit by bit.

@@ -1,7 +1,7 @@
-// What the layers between an io_uring and `await` cost, by how many operations of 4 KiB at random places are in flight:
+// What the layers between an io_uring and `await` cost, by how many operations of 4 KiB are in flight:
 //   node packages/dma-file/measure/layers.mjs [--directory .] [--rounds 5] [--depths 1,4,16,64]
-//     [--programs fio,c,loop,callback,file,promise] [--write] [--cpu N]
-// Each program is a process of its own, in turns: more than a second for V8's compilers, and one that counts. From the device to the application:
+//     [--programs fio,c,loop,callback,file,promise] [--write | --growing] [--cpu N]
+// at random places of a file that was written before, or, growing, a new file from its beginning. Each program is a process of its own, in turns: more than a second for V8's compilers, and one that counts. From the device to the application:
 //   fio       io_uring engine, the same flags
 //   c         ring-loop.c, on a ring with the flags of a shard's
 //   loop      JavaScript that waits inside the ring, without an event loop
@@ -22,6 +22,8 @@ import { native } from '@sunstar/native';
 import { attach, IORING_OP } from '@sunstar/runtime';
 
 const FILE_BYTES = 256 * 1024 * 1024;
+/** More than any program writes in its time. */
+const GROWING_BYTES = 8 * 1024 ** 3;
 const BLOCK_BYTES = 4096;
 const WARM_UP_MS = 1200;
 const RUN_MS = 1000;
@@ -30,6 +32,16 @@ const FEW = 4;
 const NEVER = 1000;
 
 const somewhere = () => Math.floor(Math.random() * (FILE_BYTES / BLOCK_BYTES)) * BLOCK_BYTES;
+
+/** Gives the position of each operation. */
+function placer(isGrowing) {
+  if (!isGrowing) return somewhere;
+  let end = 0;
+  return () => {
+    end += BLOCK_BYTES;
+    return end - BLOCK_BYTES;
+  };
+}
 
 /** Counts operations per second and CPU time per operation after a warm-up. */
 class Count {
@@ -72,7 +84,8 @@ class Count {
 }
 
 /** Nothing but typed arrays and native calls. */
-function loop({ fd, opcode, depth, handOverBy }, addresses) {
+function loop({ fd, opcode, depth, handOverBy, isGrowing }, addresses) {
+  const place = placer(isGrowing);
   const ring = native.createRing(256, 512, false);
   const queues = new Int32Array(ring.queues);
   const entries = new Int32Array(ring.entries);
@@ -89,7 +102,9 @@ function loop({ fd, opcode, depth, handOverBy }, addresses) {
     const address = addresses[slot];
     entries[entry] = opcode;
     entries[entry + 1] = fd;
-    entries[entry + 2] = somewhere();
+    const position = place();
+    entries[entry + 2] = position >>> 0;
+    entries[entry + 3] = Math.floor(position / 2 ** 32);
     entries[entry + 4] = address >>> 0;
     entries[entry + 5] = Math.floor(address / 2 ** 32);
     entries[entry + 6] = BLOCK_BYTES;
@@ -114,13 +129,14 @@ function loop({ fd, opcode, depth, handOverBy }, addresses) {
   count.print();
 }
 
-function callback({ fd, opcode, depth, handOverBy }, addresses) {
+function callback({ fd, opcode, depth, handOverBy, isGrowing }, addresses) {
+  const place = placer(isGrowing);
   const { reactor } = attach();
   const count = new Count();
   for (let slot = 0; slot < depth; slot++) {
     const address = addresses[slot];
     const next = () => {
-      reactor.submit(operation, opcode, fd, address, BLOCK_BYTES, somewhere());
+      reactor.submit(operation, opcode, fd, address, BLOCK_BYTES, place());
       if (handOverBy < NEVER) reactor.submitNow(handOverBy);
     };
     const operation = {
@@ -133,13 +149,14 @@ function callback({ fd, opcode, depth, handOverBy }, addresses) {
   }
 }
 
-async function file({ path, isWrite, depth }, buffers) {
+async function file({ path, isWrite, isGrowing, depth }, buffers) {
+  const place = placer(isGrowing);
   const file = await DmaFile.open(path, { flags: isWrite ? 'a' : 'r', direct: 'require', depth });
   const count = new Count();
   for (let slot = 0; slot < depth; slot++) {
     const next = () => {
-      if (isWrite) file.submitWrite(operation, somewhere(), buffers[slot], BLOCK_BYTES);
-      else file.submitRead(operation, somewhere(), buffers[slot], BLOCK_BYTES);
+      if (isWrite) file.submitWrite(operation, place(), buffers[slot], BLOCK_BYTES);
+      else file.submitRead(operation, place(), buffers[slot], BLOCK_BYTES);
     };
     const operation = {
       complete(result) {
@@ -151,14 +168,15 @@ async function file({ path, isWrite, depth }, buffers) {
   }
 }
 
-async function promise({ path, isWrite, depth }, buffers) {
+async function promise({ path, isWrite, isGrowing, depth }, buffers) {
+  const place = placer(isGrowing);
   const file = await DmaFile.open(path, { flags: isWrite ? 'a' : 'r', direct: 'require', depth });
   const count = new Count();
   const run = async (buffer) => {
     for (;;) {
       const result = isWrite
-        ? await file.writeAligned(somewhere(), buffer, BLOCK_BYTES)
-        : await file.readInto(somewhere(), buffer, BLOCK_BYTES);
+        ? await file.writeAligned(place(), buffer, BLOCK_BYTES)
+        : await file.readInto(place(), buffer, BLOCK_BYTES);
       if (count.ended(result)) count.print();
     }
   };
@@ -175,18 +193,21 @@ function parse(program, depth) {
   return { name, idlePollUs, handOverBy: Number(after('by') ?? (depth > FEW ? FEW : NEVER)) };
 }
 
-async function runHere({ program, path, isWrite, depth, cpu }) {
+async function runHere({ program, path, isWrite, isGrowing, depth, cpu }) {
   const { name, idlePollUs, handOverBy } = parse(program, depth);
   const { memory } = attach({ idlePollUs });
   // V8's other threads stay free to run elsewhere.
   if (cpu !== undefined) native.pinThread([Number(cpu)]);
   const buffers = Array.from({ length: depth }, () => memory.allocateAligned(BLOCK_BYTES, BLOCK_BYTES));
-  const job = { path, isWrite, depth, handOverBy };
+  const job = { path, isWrite, isGrowing, depth, handOverBy };
   if (name === 'file' || name === 'promise') {
     await PROGRAMS[name](job, buffers);
     return;
   }
-  const fd = openSync(path, (isWrite ? constants.O_WRONLY : constants.O_RDONLY) | constants.O_DIRECT);
+  const fd = openSync(
+    path,
+    (isWrite ? constants.O_WRONLY | constants.O_CREAT : constants.O_RDONLY) | constants.O_DIRECT,
+  );
   const opcode = isWrite ? IORING_OP.WRITE : IORING_OP.READ;
   PROGRAMS[name](
     { ...job, fd, opcode },
@@ -201,15 +222,16 @@ function spawn(command, args, cpu) {
   return JSON.parse(stdout.toString());
 }
 
-function fio({ path, isWrite, depth }, cpu) {
+function fio({ path, isWrite, isGrowing, depth }, cpu) {
   const { jobs } = spawn(
     'fio',
     [
       '--name=job',
       `--filename=${path}`,
-      `--rw=rand${isWrite ? 'write' : 'read'}`,
+      `--rw=${isGrowing ? '' : 'rand'}${isWrite ? 'write' : 'read'}`,
       `--bs=${BLOCK_BYTES}`,
-      `--size=${FILE_BYTES}`,
+      `--size=${isGrowing ? GROWING_BYTES : FILE_BYTES}`,
+      '--fallocate=none',
       '--direct=1',
       '--ioengine=io_uring',
       `--iodepth=${depth}`,
@@ -236,11 +258,14 @@ function build(directory) {
 }
 
 function measure(program, job, binary, cpu) {
+  if (job.isGrowing) rmSync(job.path, { force: true });
   if (program === 'fio') return fio(job, cpu);
   const { name, handOverBy } = parse(program, job.depth);
   if (name === 'c') {
-    const numbers = [FILE_BYTES, BLOCK_BYTES, job.depth, job.isWrite, handOverBy, 300, RUN_MS];
-    return spawn(binary, [job.path, ...numbers.map((one) => String(Number(one)))], cpu);
+    const fileBytes = job.isGrowing ? GROWING_BYTES : FILE_BYTES;
+    const kind = job.isGrowing ? 2 : Number(job.isWrite);
+    const numbers = [fileBytes, BLOCK_BYTES, job.depth, kind, handOverBy, 300, RUN_MS];
+    return spawn(binary, [job.path, ...numbers.map(String)], cpu);
   }
   return spawn(process.execPath, [fileURLToPath(import.meta.url), JSON.stringify({ ...job, program, cpu })]);
 }
@@ -269,6 +294,7 @@ async function compare() {
       depths: { type: 'string', default: '1,4,16,64' },
       programs: { type: 'string', default: 'fio,c,loop,callback,file,promise' },
       write: { type: 'boolean', default: false },
+      growing: { type: 'boolean', default: false },
       cpu: { type: 'string' },
     },
   });
@@ -283,14 +309,14 @@ async function compare() {
     const programs = values.programs.split(',');
     const binary = programs.some((program) => parse(program).name === 'c') ? build(directory) : '';
     for (const depth of values.depths.split(',').map(Number)) {
-      const job = { path, depth, isWrite: values.write };
+      const job = { path, depth, isWrite: values.write || values.growing, isGrowing: values.growing };
       const samples = programs.map(() => []);
       for (let round = 0; round < Number(values.rounds); round++) {
         for (const [i, program] of programs.entries())
           samples[i].push(measure(program, job, binary, values.cpu));
       }
       console.log(
-        `${values.write ? 'writes' : 'reads'}, ${depth} in flight: rate, of fio's, CPU user + kernel`,
+        `${values.growing ? 'growing' : values.write ? 'writes' : 'reads'}, ${depth} in flight: rate, of fio's, CPU user + kernel`,
       );
       for (const [i, program] of programs.entries())
         report(program, samples[i], samples[programs.indexOf('fio')]);

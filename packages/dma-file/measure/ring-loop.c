@@ -1,5 +1,6 @@
 // What a program in C gets from a ring like a shard's; see layers.mjs, which builds and runs it:
-//   ring-loop PATH FILE_BYTES BLOCK_BYTES DEPTH IS_WRITE HAND_OVER_BY WARM_UP_MS RUN_MS
+//   ring-loop PATH FILE_BYTES BLOCK_BYTES DEPTH KIND HAND_OVER_BY WARM_UP_MS RUN_MS
+// KIND: 0 reads, 1 writes at random places of a file, 2 writes a new one from its beginning
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -32,11 +33,12 @@ int main(int count, char** arguments) {
   const uint64_t file_bytes = strtoull(arguments[2], NULL, 10);
   const uint32_t block_bytes = strtoul(arguments[3], NULL, 10);
   const uint32_t depth = strtoul(arguments[4], NULL, 10);
-  const int is_write = atoi(arguments[5]);
+  const int is_growing = atoi(arguments[5]) == 2;
+  const int is_write = is_growing || atoi(arguments[5]) == 1;
   const uint32_t hand_over_by = strtoul(arguments[6], NULL, 10);
   const double warm_up_ms = atof(arguments[7]);
   const double run_ms = atof(arguments[8]);
-  const int file = open(arguments[1], (is_write ? O_WRONLY : O_RDONLY) | O_DIRECT);
+  const int file = open(arguments[1], (is_write ? O_WRONLY | O_CREAT : O_RDONLY) | O_DIRECT, 0644);
   check(file >= 0, "open");
   struct io_uring_params params = {.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL |
                                             IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
@@ -62,6 +64,7 @@ int main(int count, char** arguments) {
   uint64_t random = 88172645463325252ull;
   uint32_t tail = 0;
   uint32_t unsubmitted = 0;
+  uint64_t issued = 0;
   uint64_t ended = 0;
   double from_ms = now_ms() + warm_up_ms;
   struct rusage before = {0};
@@ -87,7 +90,7 @@ int main(int count, char** arguments) {
       memset(entry, 0, sizeof *entry);
       entry->opcode = is_write ? IORING_OP_WRITE : IORING_OP_READ;
       entry->fd = file;
-      entry->off = random % (file_bytes / block_bytes) * block_bytes;
+      entry->off = (is_growing ? issued++ : random % (file_bytes / block_bytes)) * block_bytes;
       entry->addr = (uint64_t)(memory + (uint64_t)slot * block_bytes);
       entry->len = block_bytes;
       entry->user_data = slot;
