@@ -124,23 +124,19 @@ function prewrite(file: string): void {
   fs.closeSync(fd);
 }
 
-/** For V8's compilers: half a second of reads and of writes by each program that runs on it. */
-async function warmUp(file: string): Promise<void> {
-  const { memory } = attach();
-  for (const isWrite of [false, true]) {
-    const job: FileJob = {
-      path: file,
-      isWrite,
-      sizeBytes: 4096,
-      depth: 64,
-      fileBytes: PREWRITTEN_BYTES,
-      isGrowing: false,
-      isRandom: true,
-      durationMs: 500,
-    };
-    await runOurs(memory, job);
-    await runNode(memory, job, true);
-  }
+/** Half a second of reads or writes, for V8's compilers. */
+function warmUpJob(file: string, isWrite: boolean, cpu?: number): FileJob {
+  return {
+    path: file,
+    isWrite,
+    sizeBytes: 4096,
+    depth: 64,
+    fileBytes: PREWRITTEN_BYTES,
+    isGrowing: false,
+    isRandom: true,
+    durationMs: 500,
+    cpu,
+  };
 }
 
 const benchmark: Benchmark = {
@@ -158,7 +154,14 @@ const benchmark: Benchmark = {
     // A file of its own: direct I/O would have to write back what the page cache holds of the other.
     prewrite(`${prewritten}-cached`);
     // Which CPU a thread sleeps on is luck otherwise: where the disk's interrupts do not go, it gets half the rate.
-    const cpu = await interruptCpu(() => warmUp(prewritten));
+    // node:fs finds it: with ours, threads of the kernel would be made that are not on that CPU.
+    const { memory } = attach();
+    const cpu = await interruptCpu(async () => {
+      await runNode(memory, warmUpJob(prewritten, false), true);
+      await runNode(memory, warmUpJob(prewritten, true), true);
+    });
+    await runOurs(memory, warmUpJob(prewritten, false, cpu));
+    await runOurs(memory, warmUpJob(prewritten, true, cpu));
     process.stderr.write(`file: fio and the main thread run on CPU ${cpu ?? 'of the scheduler'}\n`);
     await settleDisk();
     const cases: BenchmarkCase[] = [];

@@ -28,6 +28,16 @@ function pin(cpu: number | undefined): () => void {
 
 /** Does a job with {@link DmaFile}, by callbacks as fio does: no promise for each operation. */
 export async function runOurs(memory: ShardMemory, job: FileJob): Promise<FileResult> {
+  // Before anything is opened: the kernel's threads for what would block run where the thread may that first needs them.
+  const unpin = pin(job.cpu);
+  try {
+    return await runPinned(memory, job);
+  } finally {
+    unpin();
+  }
+}
+
+async function runPinned(memory: ShardMemory, job: FileJob): Promise<FileResult> {
   const file = await DmaFile.open(job.path, {
     flags: job.isWrite ? 'a' : 'r',
     direct: 'require',
@@ -38,7 +48,6 @@ export async function runOurs(memory: ShardMemory, job: FileJob): Promise<FileRe
   const offsets = allocateSlots(memory, job);
   const completions: Completion[] = [];
   const { reactor } = attach();
-  const unpin = pin(job.cpu);
   reactor.idlePollUs = job.idlePollUs ?? 0;
   try {
     return await runJob(job, (slot, position, done) => {
@@ -48,7 +57,6 @@ export async function runOurs(memory: ShardMemory, job: FileJob): Promise<FileRe
     });
   } finally {
     reactor.idlePollUs = 0;
-    unpin();
     await file.close();
     for (const offset of offsets) memory.free(offset);
   }
