@@ -9,20 +9,30 @@ import { nodeClient, readAll, sha256, until } from './support/peer.ts';
 
 const shard = attach({ memory: '64MiB' });
 
-/** Answers with the same bytes; slows the peer down instead of buffering without limit. */
-const echo: Receiver = {
-  onData(connection, offset, length) {
-    connection.output.appendRange(offset, length);
-    connection.flush();
-    if (connection.pendingOutputBytes > 1_000_000) connection.pauseReading();
-  },
-  onDrain(connection) {
-    connection.resumeReading();
-  },
-};
+/** Answers with the same bytes, which `answer` puts into the output; slows the peer down instead of buffering without limit. */
+function echoing(answer: (connection: Connection, offset: number, length: number) => void): Receiver {
+  return {
+    onData(connection, offset, length) {
+      answer(connection, offset, length);
+      connection.flush();
+      if (connection.pendingOutputBytes > 1_000_000) connection.pauseReading();
+    },
+    onDrain(connection) {
+      connection.resumeReading();
+    },
+  };
+}
+
+/** The ways in which an answer can be made of what was received. */
+const copied = echoing((connection, offset, length) => connection.output.appendRange(offset, length));
+const moved = echoing((connection) => {
+  using piece = connection.retain();
+  connection.output.take(piece);
+});
+const kept = echoing((connection) => connection.retain(connection.output));
 
 function serveEcho(connection: Connection): void {
-  connection.receiver = echo;
+  connection.receiver = copied;
 }
 
 const nothingIsLeft = await leakCheck(shard);
@@ -69,39 +79,25 @@ describe('echo', () => {
     expect(listener.stats.errors + listener.stats.resets).toBe(0);
   });
 
-  test('10 MB each way in chunks of any size', async () => {
-    await using listener = await listen({ port: 0 }, serveEcho);
+  test.each([
+    ['copied', copied, 200_000],
+    ['kept in a buffer, and moved into the output', moved, 10_000_000],
+    ['kept in the output', kept, 20_000],
+  ])('10 MB each way in chunks of any size: %s', async (_name, receiver, maxChunkBytes) => {
+    await using listener = await listen({ port: 0 }, (connection) => {
+      connection.receiver = receiver;
+    });
     const client = await nodeClient(listener.port);
     const data = randomBytes(10_000_000);
     const answer = readAll(client);
     for (let at = 0; at < data.length; ) {
-      const end = Math.min(data.length, at + randomInt(1, 200_000));
+      const end = Math.min(data.length, at + randomInt(1, maxChunkBytes));
       if (!client.write(data.subarray(at, end))) await once(client, 'drain');
       at = end;
     }
     client.end();
     expect(sha256(await answer)).toBe(sha256(data));
-  });
-
-  test('10 MB each way without a copy: received buffers are sent back', async () => {
-    await using listener = await listen({ port: 0 }, (connection) => {
-      connection.receiver = {
-        onData(c) {
-          using piece = c.retain();
-          c.output.take(piece);
-          c.flush();
-          if (c.pendingOutputBytes > 1_000_000) c.pauseReading();
-        },
-        onDrain(c) {
-          c.resumeReading();
-        },
-      };
-    });
-    const client = await nodeClient(listener.port);
-    const data = randomBytes(10_000_000);
-    const answer = readAll(client);
-    client.end(data);
-    expect(sha256(await answer)).toBe(sha256(data));
+    expect(networkStats().receivePiecesHeld).toBe(0);
   });
 
   test('what is kept in the output leaves without a copy, unless something waits before it', async () => {
@@ -135,32 +131,6 @@ describe('echo', () => {
     expect(received.length).toBe(waiting.length + 2);
     expect(received.subarray(-2).toString()).toBe('bc');
     expect(held).toEqual([1, 0, 0]);
-    expect(networkStats().receivePiecesHeld).toBe(0);
-  });
-
-  test('10 MB each way with everything kept in the output', async () => {
-    await using listener = await listen({ port: 0 }, (connection) => {
-      connection.receiver = {
-        onData(c) {
-          c.retain(c.output);
-          c.flush();
-          if (c.pendingOutputBytes > 1_000_000) c.pauseReading();
-        },
-        onDrain(c) {
-          c.resumeReading();
-        },
-      };
-    });
-    const client = await nodeClient(listener.port);
-    const data = randomBytes(10_000_000);
-    const answer = readAll(client);
-    for (let at = 0; at < data.length; ) {
-      const end = Math.min(data.length, at + randomInt(1, 20_000));
-      if (!client.write(data.subarray(at, end))) await once(client, 'drain');
-      at = end;
-    }
-    client.end();
-    expect(sha256(await answer)).toBe(sha256(data));
     expect(networkStats().receivePiecesHeld).toBe(0);
   });
 

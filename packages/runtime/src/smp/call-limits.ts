@@ -84,3 +84,11 @@ export function timedOut(what: string, timeoutMs: number): SunstarError {
       'Repeat it only if that does no harm, give it more time, or look for what keeps that shard busy.',
   );
 }
+
+/** The error of a call that had waited for its method until its time was over. */
+export function overBeforeItBegan(service: string, method: string): SunstarError {
+  return new SunstarError(
+    'SUNSTAR_CALL_TIMEOUT',
+    `The time of the call of ${service}.${method}() was over before it began.`,
+  );
+}

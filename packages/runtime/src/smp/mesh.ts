@@ -301,15 +301,6 @@ export class Mesh {
   }
 
   /**
-   * Reports what a one-way call to this shard itself threw. For {@link Sharded}.
-   * @internal
-   */
-  uncaught(service: LocalService, method: string, cause: unknown): void {
-    const target = targetOf(service.id, service.methods.indexOf(method));
-    this.#server.uncaught(target, this.shardId, cause);
-  }
-
-  /**
    * Handles messages of the peers: runs calls, settles promises, takes blocks back. Takes turns among the
    * peers and is bounded, so that one that floods this shard starves neither the others nor the reactor.
    *

@@ -1,6 +1,6 @@
 import type { SunstarError } from '../errors.js';
 import type { Clock } from '../sync/index.js';
-import type { Holder, Lender } from './codec/transfer.js';
+import type { Holder, Lender, Moved } from './codec/transfer.js';
 import { sharedClock } from './shared-clock.js';
 
 /** The call that a method of a service is running for: see {@link currentCall}. */
@@ -115,4 +115,10 @@ export class PlainCall implements CallContext {
   get remainingMs(): number {
     return Number.POSITIVE_INFINITY;
   }
+}
+
+/** How many elements of its result the call that these values came with wants ahead; see {@link ServedCall.window}. */
+export function windowOf(moved: readonly Moved[] | undefined): number | undefined {
+  const call = moved?.find(({ value }) => value instanceof ServedCall)?.value;
+  return (call as ServedCall | undefined)?.window;
 }

@@ -1,8 +1,8 @@
-import { SunstarError } from '../errors.js';
 import * as scheduling from '../scheduling/index.js';
 import { threadGroups } from '../scheduling/thread-scheduler.js';
 import type { Clock } from '../sync/index.js';
 import { type Answers, dropResult } from './answers.js';
+import { overBeforeItBegan } from './call-limits.js';
 import type { Decoder } from './codec/decoder.js';
 import { dropMoved, type Moved, ofCall } from './codec/transfer.js';
 import { callable, type Directory, type LocalService } from './directory.js';
@@ -17,8 +17,9 @@ import { groupOf, methodOf, serviceOf, withoutGroup } from './message.js';
 import type { MessageReader } from './message-io.js';
 import type { OwnLoad } from './own-load.js';
 import { type PendingAnswer, PendingAnswers, type Settled } from './pending-answer.js';
-import { type CallContext, ServedCall, swapCall } from './served-call.js';
+import { type CallContext, type ServedCall, swapCall, windowOf } from './served-call.js';
 import { isStream, StreamSource } from './stream-source.js';
+import { uncaught } from './uncaught.js';
 
 // Imported names are looked up at each use, constants of the module are not.
 const { DEFAULT_GROUP_ID } = scheduling;
@@ -292,19 +293,6 @@ export class Server implements Begin, Runs, Settled {
     if (moved !== undefined) this.#moved = ofCall(moved);
   }
 
-  /** Makes what a one-way call threw an unhandled rejection of this shard: nobody else would learn of it. */
-  uncaught(target: number, callerId: number, cause: unknown): void {
-    const service = this.#serviceOf(target);
-    void Promise.reject(
-      new SunstarError(
-        'SUNSTAR_NOTIFY_FAILED',
-        `${service.name}.${service.methods[methodOf(target)]}(), called one way by shard ${callerId}, failed. ` +
-          'Nobody waits for its answer: handle the error in the method, or call it with on() and await it.',
-        { cause },
-      ),
-    );
-  }
-
   /** Answers a call whose promise has settled. For {@link PendingAnswer}. */
   settled(answer: PendingAnswer, failed: boolean, value: unknown): void {
     const { link, kind, callId, target, moved, beganMs } = answer;
@@ -324,13 +312,15 @@ export class Server implements Begin, Runs, Settled {
     return call;
   }
 
+  #uncaught(link: Link, target: number, cause: unknown): void {
+    const { name, methods } = this.#serviceOf(target);
+    uncaught(name, methods[methodOf(target)], link.peerId, cause);
+  }
+
   #refuseExpired(call: ServedCall, target: number): void {
     if (!call.expired) return;
-    const service = this.#serviceOf(target);
-    throw new SunstarError(
-      'SUNSTAR_CALL_TIMEOUT',
-      `The time of the call of ${service.name}.${service.methods[methodOf(target)]}() was over before it began.`,
-    );
+    const { name, methods } = this.#serviceOf(target);
+    throw overBeforeItBegan(name, methods[methodOf(target)]);
   }
 
   /** A method has returned or thrown. */
@@ -375,7 +365,7 @@ export class Server implements Begin, Runs, Settled {
       if (kind !== CALL || link.stopped) (value as StreamSource).release();
     } else if (moved !== undefined) dropMoved(moved);
     if (kind !== CALL) {
-      if (failed) this.uncaught(target, link.peerId, value);
+      if (failed) this.#uncaught(link, target, value);
       else dropResult(value);
     } else if (failed) this.#answers.fail(link, callId, this.#serviceOf(target), value);
     else this.#answers.reply(link, callId, this.#serviceOf(target), value);
@@ -407,9 +397,4 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   );
-}
-
-function windowOf(moved: readonly Moved[] | undefined): number | undefined {
-  const call = moved?.find(({ value }) => value instanceof ServedCall)?.value;
-  return (call as ServedCall | undefined)?.window;
 }

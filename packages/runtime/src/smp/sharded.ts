@@ -6,6 +6,7 @@ import { callLocally, LocalCall } from './local-call.js';
 import type { Mesh } from './mesh.js';
 import { noTarget, Route } from './route.js';
 import type { ServiceOptions } from './service-options.js';
+import { uncaught } from './uncaught.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: only `any` matches the parameters of every method.
 type AnyMethod = (...args: any[]) => unknown;
@@ -300,7 +301,7 @@ function remoteCall(
 function localNotice(mesh: Mesh, service: LocalService, name: string): Method<void> {
   const call = localCall(service, name);
   return (...args) => {
-    call(...args).catch((error: unknown) => mesh.uncaught(service, name, error));
+    call(...args).catch((error: unknown) => uncaught(service.name, name, mesh.shardId, error));
   };
 }
 

@@ -87,6 +87,31 @@ export async function drainingTests(mechanism: ZeroCopyMechanism): Promise<void>
       expect(s.connection.error).toBeNull();
     });
 
+    test('the peer gets its FIN while the notifications are still missing', async () => {
+      await using s = await scene(10, 3_600_000);
+      hooks.isPaused = true;
+      // The end of the input is seen before close(): then nothing but the drain sends FIN.
+      let peerEnded = false;
+      s.connection.receiver = {
+        onData() {},
+        onEnd() {
+          peerEnded = true;
+        },
+      };
+      s.connection.resumeReading();
+      const verdict = verify(s.client);
+      s.client.end();
+      await until(() => peerEnded && s.connection.pendingOutputBytes === 0);
+      const closed = s.connection.close();
+      expect(await verdict).toEqual({ receivedBytes: 10 * BLOCK_BYTES, badBytes: 0 });
+      expect(counters().draining).toBe(1);
+      expect(counters().forcedDrains).toBe(before.forcedDrains);
+      expect(s.connection.isClosed).toBe(false);
+      resume(hooks);
+      await closed;
+      expect(s.connection.error).toBeNull();
+    });
+
     test('close() ends at its deadline when the peer does not read: all memory is back, none was reused', async () => {
       await using s = await scene(100, 200);
       await inFlight();
