@@ -47,7 +47,8 @@ describe('FileOperations', () => {
         fc.integer({ min: 1, max: 12 }),
         fc.integer({ min: 0, max: 300 }),
         answers,
-        (opcode, sectors, fileBytes, script) => {
+        fc.integer({ min: 1, max: 4 }),
+        (opcode, sectors, fileBytes, script, pieceSectors) => {
           const isVector = opcode === IORING_OP.READV || opcode === IORING_OP.WRITEV;
           const isRead = opcode === IORING_OP.READ || opcode === IORING_OP.READV;
           const { ring, operations } = setUp();
@@ -60,16 +61,16 @@ describe('FileOperations', () => {
           const written = Buffer.from(ring.memory.bytes.subarray(at, at + length));
           const result = new Result();
           if (isVector) {
-            // One iovec for each sector.
-            const iovecs = ring.memory.allocate(sectors * 16);
-            const offsets = Array.from({ length: sectors }, (_, i) => at + i * SECTOR);
+            const pieces = Math.ceil(sectors / pieceSectors);
+            const iovecs = ring.memory.allocate(pieces * 16);
+            const starts = Array.from({ length: pieces }, (_, i) => i * pieceSectors * SECTOR);
             writeIovecs(
               ring.memory,
               iovecs,
-              offsets,
-              offsets.map(() => SECTOR),
+              starts.map((start) => at + start),
+              starts.map((start) => Math.min(pieceSectors * SECTOR, length - start)),
             );
-            operations.transferVector(result, opcode, 2 * SECTOR, iovecs, sectors, length);
+            operations.transferVector(result, opcode, 2 * SECTOR, iovecs, pieces, length);
           } else {
             operations.transfer(result, opcode, 2 * SECTOR, at, length);
           }
@@ -112,6 +113,17 @@ describe('FileOperations', () => {
       for (let i = 0; i < 1000 && ring.parked.length > 0; i++) ring.complete(0, error, limit);
       expect(result.value).toBe(expected);
     }
+  });
+
+  it('counts interruptions in a row only', () => {
+    const { ring, operations } = setUp();
+    const result = new Result();
+    operations.transfer(result, IORING_OP.WRITE, 0, 0, 4 * SECTOR);
+    for (let sector = 0; sector < 4; sector++) {
+      for (let i = 0; i < 60; i++) ring.complete(0, -ERRNO.EINTR, 0);
+      ring.complete(0, 0, SECTOR);
+    }
+    expect(result.value).toBe(4 * SECTOR);
   });
 
   it('reports an error at once, also after a part was written', () => {

@@ -66,6 +66,16 @@ describe('reading a range', () => {
     expect(content.toBuffer().equals(pattern(1000, 1))).toBe(true);
   });
 
+  it('asks for nothing behind the end, once it was seen', async () => {
+    const { ring, target } = manualRange(1);
+    ring.file = pattern(140_000, 1);
+    const reading = readRange(target, 0, 1_000_000);
+    completeAll(ring, []);
+    using content = await reading;
+    expect(content.sizeBytes).toBe(140_000);
+    expect(ring.submissions).toBe(2);
+  });
+
   it('frees its memory after an error', async () => {
     const { ring, target } = manualRange(2);
     ring.file = pattern(500_000, 1);

@@ -92,6 +92,11 @@ describe('operations behind the queue of a device', () => {
             if (ring.deferred.length === 0) operations.invariants();
             queue.invariants();
             expect(queue.inFlight).toBeLessThanOrEqual(maxInFlight);
+            // One that is tried again, or goes on, has kept its place.
+            const withDevice = ring.parked.filter(
+              (one) => one.opcode === IORING_OP.WRITE && one.result === undefined,
+            );
+            expect(withDevice.length).toBeLessThanOrEqual(queue.inFlight);
           };
           for (const one of steps) {
             if (one.do === 'write' || one.do === 'sync') {

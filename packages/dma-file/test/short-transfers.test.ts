@@ -132,6 +132,17 @@ describe.each([1, 2, 3])('on a ring that moves bytes in parts and is interrupted
     // What the end of the file cuts is the only thing that is short.
     expect(await file.readv(960 << 10, pieces)).toBe(64 << 10);
     expect(await file.readInto(960 << 10, at, 128 << 10)).toBe(64 << 10);
+    for (let i = 0; i < 4; i++) {
+      const position = i * (256 << 10);
+      bytes.copy(arena, 0, position);
+      for (let at = 0; at < arena.length; at += PAGE_BYTES) arena[at] ^= 0xff;
+      arena.copy(bytes, position);
+      const written = await new Promise((resolve) =>
+        file.submitDurableWrite({ complete: resolve }, position, at, 256 << 10),
+      );
+      expect(written).toBe(256 << 10);
+      expectFile(position, position + (256 << 10));
+    }
     shard.memory.free(at);
 
     using exactly = await file.readExactly(1000, 700_000);

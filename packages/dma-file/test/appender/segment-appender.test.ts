@@ -146,6 +146,21 @@ describe('SegmentAppender', () => {
     await close(target, appender);
   });
 
+  it('gives the device no more writes after one has failed, before retry()', async () => {
+    const target = new ManualTarget();
+    const appender = await open(target, { ...NO_SPACE_AHEAD, maxWritesInFlight: 2 });
+    appender.append(Buffer.alloc(1024, 'x'));
+    expect(target.writesStarted).toBe(2);
+    target.complete(0, EIO);
+    target.complete(0);
+    await settle();
+    expect(target.writesStarted).toBe(2);
+    appender.retry();
+    expect(target.writesStarted).toBe(4);
+    await close(target, appender);
+    expect(target.content.toString('latin1', 0, 1024)).toBe('x'.repeat(1024));
+  });
+
   it('is poisoned by a failed sync, for good', async () => {
     const target = new ManualTarget();
     const errors: string[] = [];
@@ -183,6 +198,20 @@ describe('SegmentAppender', () => {
       code: 'SUNSTAR_OUT_OF_RANGE',
     });
     expect(target.isClosed).toBe(true);
+  });
+
+  it('refuses a file that is cut before the position while it is opened', async () => {
+    const target = new ManualTarget();
+    target.fileSize = 1000;
+    const opening = SegmentAppender.open(target, { position: 900 });
+    const refused = expect(opening).rejects.toMatchObject({ code: 'SUNSTAR_OUT_OF_RANGE' });
+    await settle();
+    expect(kinds(target)).toEqual(['read']);
+    target.fileSize = 899;
+    await completeAll(target);
+    await refused;
+    expect(target.isClosed).toBe(true);
+    expect(target.memory.real.stats().liveBlocks).toBe(0);
   });
 
   it('refuses options that make no sense, and closes the file', async () => {

@@ -64,6 +64,16 @@ describe('recovery of a log', () => {
     const [first, second] = namesOf(storage, '.log');
     copyFileSync(join(storage.path, first), join(storage.path, second));
     expect(await recovered(storage)).toEqual({ first: 0, next: Number.parseInt(second, 10) });
+    // Its header would be wrong for whatever comes into it.
+    expect(namesOf(storage, '.log')).toEqual([first]);
+  });
+
+  it('takes an index away that was being saved', async () => {
+    const storage = await written(10);
+    writeFileSync(join(storage.path, 'index.tmp'), 'half');
+    await using log = await Log.open(storage, OPTIONS);
+    expect(log.nextSequence).toBe(10);
+    expect(readdirSync(storage.path).sort()).toEqual(['0000000000000000.log', 'lock']);
   });
 
   it('ends before a segment that is missing', async () => {

@@ -18,7 +18,7 @@ class ManualSource implements ReadSource {
   readonly memoryAlignmentBytes = 512;
   readonly offsetAlignmentBytes = 512;
   readonly parked: ParkedRead[] = [];
-  readonly content: Buffer;
+  content: Buffer;
   deepest = 0;
 
   constructor(content: Buffer) {
@@ -148,6 +148,24 @@ describe('StreamReader', () => {
     expect(reader.stats.readAhead).toBeLessThan(8);
     await source.run(reader.close(), random);
     await expect(reader.read()).rejects.toMatchObject({ code: 'SUNSTAR_STREAM_CLOSED' });
+    expect(source.memory.stats().liveBlocks).toBe(0);
+  });
+
+  it('ends where a read came up short, though the file grows behind it meanwhile', async () => {
+    const source = new ManualSource(CONTENT.subarray(0, 1000));
+    const reader = new StreamReader(source, { bufferBytes: 4096, maxReadAhead: 2 });
+    const first = reader.read();
+    await settle();
+    expect(source.parked).toHaveLength(2);
+    source.complete(0);
+    source.content = CONTENT;
+    const random = randomOf(1);
+    const piece = await source.run(first, random);
+    expect(piece?.toBuffer().equals(CONTENT.subarray(0, 1000))).toBe(true);
+    piece?.[Symbol.dispose]();
+    // What comes next in the file is not what was read ahead.
+    expect(await source.run(reader.read(), random)).toBeNull();
+    await source.run(reader.close(), random);
     expect(source.memory.stats().liveBlocks).toBe(0);
   });
 
