@@ -28,10 +28,10 @@ export class Loads {
     this.#host = host;
   }
 
-  /** Waits for a load under way that is long enough; undefined when there is none. */
+  /** Waits for a load under way that is long enough and still trusted; undefined when there is none. */
   join(file: CacheFile, offset: number, length: number): Promise<IOBuf> | undefined {
     const flight = this.#flights.get(file, offset);
-    if (flight === undefined || flight.length < length) return undefined;
+    if (flight === undefined || !flight.isCurrent || flight.length < length) return undefined;
     return flight.join(length);
   }
 

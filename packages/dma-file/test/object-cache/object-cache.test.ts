@@ -10,6 +10,25 @@ import { bytesOf, codeOf, KIB, PLACES, SLOT, setUp } from './set-up.js';
 const { path, shard } = scratch();
 
 describe('ObjectCache', () => {
+  it('reads again what is asked for after an invalidate, though an older read is under way', async () => {
+    const { cache, files } = setUp();
+    const [file] = files;
+    const before = cache.read(file, 0, 100);
+    cache.invalidate(file);
+    const after = cache.read(file, 0, 100);
+    expect(file.reads).toBe(2);
+    const [old, fresh] = [...file.parked];
+    old.finish(null);
+    bytesOf(await before);
+    expect(cache.has(file, 0)).toBe(false);
+    file.content.fill(7, 0, 100);
+    fresh.finish(null);
+    expect(bytesOf(await after).equals(Buffer.alloc(100, 7))).toBe(true);
+    expect(cache.has(file, 0)).toBe(true);
+    cache.invariants();
+    await cache.close();
+  });
+
   it('evicts the least recently used first, and nothing that is pinned or dirty', () => {
     const { memory, cache, files } = setUp({ limit: 4 * 4096, maxDirty: 4096 });
     const [file] = files;
