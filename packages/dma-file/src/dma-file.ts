@@ -101,6 +101,7 @@ export class DmaFile extends LockableFile implements AsyncDisposable {
       alignmentBytes: opened.offsetAlignmentBytes,
       depth: opened.depth,
       maxQueued: opened.maxQueued,
+      endBytes: opened.endBytes,
     });
     const file = new DmaFile(shard, path, opened, operations, queue, whenFull === 'wait');
     countOpened(shard, file);

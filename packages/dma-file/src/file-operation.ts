@@ -39,6 +39,8 @@ export class FileOperation extends IoRequest implements Completion {
   retries = 0;
   /** Whether the queue of the device counts it. */
   isScheduled = false;
+  /** Whether it makes the file longer, and is counted as such. */
+  isGrowing = false;
   readonly #owner: OperationOwner;
 
   constructor(owner: OperationOwner, lane: Lane) {

@@ -10,6 +10,7 @@ import {
 } from '@sunstar/runtime';
 import { alignDown } from './alignment.js';
 import { FileOperation, Lane, type OperationOwner } from './file-operation.js';
+import { GrowingWrites } from './growing-writes.js';
 import { advanceIovecs } from './iovecs.js';
 import type { OperationsTarget } from './operations-target.js';
 import type { RegisteredFile } from './registered-file.js';
@@ -41,6 +42,7 @@ function isRead(opcode: number): boolean {
 export class FileOperations implements OperationOwner {
   readonly #target: OperationsTarget;
   readonly #registered: Pick<RegisteredFile, 'submit'> | null;
+  readonly #growing: GrowingWrites;
   readonly #pool: FileOperation[] = [];
   /** One for each scheduling group that ever used the file; most have one. */
   readonly #lanes: Lane[] = [];
@@ -57,6 +59,11 @@ export class FileOperations implements OperationOwner {
   constructor(target: OperationsTarget) {
     this.#target = target;
     this.#registered = target.registered ?? null;
+    this.#growing = new GrowingWrites(
+      target.reactor,
+      target.endBytes ?? Number.POSITIVE_INFINITY,
+      (operation) => this.#submit(operation),
+    );
     this.#lanes.push(this.#lane);
   }
 
@@ -250,6 +257,10 @@ export class FileOperations implements OperationOwner {
 
   /** Called by the operation in its turn. */
   start(operation: FileOperation): void {
+    if (!this.#growing.takes(operation)) this.#submit(operation);
+  }
+
+  #submit(operation: FileOperation): void {
     const { opcode, address, length, offset, opFlags } = operation;
     const { reactor, fd } = this.#target;
     try {
@@ -310,10 +321,19 @@ export class FileOperations implements OperationOwner {
       if (final < operation.total && !isRead(operation.opcode)) final = -ERRNO.EIO;
     }
     const { target, lane } = operation;
+    if (final >= 0) this.#noteEnd(operation, final);
     if (operation.isScheduled) this.#target.queue?.finished(operation, final >= 0);
     this.#release(operation);
     target?.complete(final, 0);
     this.#afterOne(lane);
+  }
+
+  /** How long the file is at least, or exactly, after an operation that succeeded. */
+  #noteEnd({ opcode, offset, done, isGrowing, address, length }: FileOperation, moved: number): void {
+    if (isGrowing) this.#growing.reached(offset - done + moved);
+    else if (opcode === IORING_OP.FTRUNCATE) this.#growing.truncated(offset);
+    // Other modes than 0 keep the size.
+    else if (opcode === IORING_OP.FALLOCATE && length === 0) this.#growing.reached(offset + address);
   }
 
   #afterOne(lane: Lane): void {
@@ -346,6 +366,7 @@ export class FileOperations implements OperationOwner {
   }
 
   #release(operation: FileOperation): void {
+    if (operation.isGrowing) this.#growing.ended(operation);
     operation.lane.inFlight--;
     this.#inFlight--;
     this.#recycle(operation);
@@ -382,5 +403,6 @@ export class FileOperations implements OperationOwner {
       queued += lane.waiting.size;
     }
     check(inFlight === this.#inFlight && queued === this.#queued, 'the groups add up to the file');
+    this.#growing.invariants(this.#inFlight);
   }
 }

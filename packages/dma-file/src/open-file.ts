@@ -23,6 +23,8 @@ export interface OpenedFile {
   readonly offsetAlignmentBytes: number;
   readonly depth: number;
   readonly maxQueued: number;
+  /** Its size; infinity where it does not become longer, or not with a lock that direct writes contend for. */
+  readonly endBytes: number;
   /** Number of the device that the file is on, `st_dev`. */
   readonly device: number;
   /** Its number there, `st_ino`. */
@@ -64,7 +66,7 @@ export async function openFile(
   const { registerMemory = false, registerDescriptor = false } = options;
   const opened = (fd: number, isDirect: boolean, alignment: Alignment): OpenedFile => {
     // Of an open file, so the kernel has it in memory.
-    const { dev, ino } = fstatSync(fd);
+    const stat = fstatSync(fd);
     return {
       fd,
       isDirect,
@@ -72,8 +74,9 @@ export async function openFile(
       offsetAlignmentBytes: alignment.offsetBytes,
       depth,
       maxQueued,
-      device: dev,
-      inode: ino,
+      endBytes: isDirect && stat.isFile() ? stat.size : Number.POSITIVE_INFINITY,
+      device: stat.dev,
+      inode: stat.ino,
       registered: RegisteredFile.register(shard, fd, path, { registerMemory, registerDescriptor }),
     };
   };

@@ -22,4 +22,6 @@ export interface OperationsTarget {
   readonly depth: number;
   /** Operations that may wait for that, of all groups. */
   readonly maxQueued: number;
+  /** Where the file ends, if writes that make it longer are to be batched. @defaultValue infinity: they are not */
+  readonly endBytes?: number;
 }
