@@ -71,10 +71,12 @@ export interface ShardContext {
    * begun is done. The tasks of all shards run at the same time, within the runtime's `drainTimeoutMs`; then the signal
    * is aborted, and the stop goes on without those that have not ended. What one throws is logged. With the reason
    * `'handOver'` another process serves already: what has begun may take its time.
+   *
+   * @returns Forgets the task, for what has ended by itself.
    */
-  onDrain(task: DrainTask): void;
-  /** Has a task run when the shard stops; the last one registered runs first. */
-  onStop(task: () => void | Promise<void>): void;
+  onDrain(task: DrainTask): () => void;
+  /** Has a task run when the shard stops; the last one registered runs first. @returns Forgets the task. */
+  onStop(task: () => void | Promise<void>): () => void;
   /** The listening sockets of this shard, for the packages that listen. */
   readonly listeners: ListeningSockets;
   /** Whether the stop has begun, its drain included: what is long should end. */
@@ -174,15 +176,17 @@ export class Shard implements ShardContext, AsyncDisposable {
     return this.#mesh.foreign(object, end);
   }
 
-  onDrain(task: DrainTask): void {
+  onDrain(task: DrainTask): () => void {
     this.#refuseWhen(this.stopping);
     this.#drainTasks.push(task);
+    return () => forget(this.#drainTasks, task);
   }
 
-  onStop(task: () => void | Promise<void>): void {
+  onStop(task: () => void | Promise<void>): () => void {
     // A service that begins while others drain has to be stopped too.
     this.#refuseWhen(this.#stopped !== undefined);
     this.#stopTasks.push(task);
+    return () => forget(this.#stopTasks, task);
   }
 
   #refuseWhen(isTooLate: boolean): void {
@@ -306,6 +310,12 @@ export class Shard implements ShardContext, AsyncDisposable {
     if (failures.length > 0)
       throw new AggregateError(failures, `${failures.length} stop tasks of shard ${this.id} failed`);
   }
+}
+
+/** Removes a task from a list that it may not be in any more. */
+function forget<T>(tasks: T[], task: T): void {
+  const at = tasks.lastIndexOf(task);
+  if (at >= 0) tasks.splice(at, 1);
 }
 
 let current: Shard | undefined;

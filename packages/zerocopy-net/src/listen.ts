@@ -174,12 +174,13 @@ export async function listen(options: ListenOptions, handler: ConnectionHandler)
 function endWithShard(shard: ShardContext, listener: Listener): void {
   // All shards stop accepting, and finish what has begun, before any of them stops a service.
   if (!shard.stopping) {
-    shard.onDrain(async (signal, reason) => {
+    const forgetDrain = shard.onDrain(async (signal, reason) => {
       if (reason === 'handOver') await listener.finish(signal);
       await listener.close();
     });
+    listener.afterClose(forgetDrain);
   }
-  shard.onStop(() => listener.close());
+  listener.afterClose(shard.onStop(() => listener.close()));
 }
 
 /** The handler, called when the header has come. */

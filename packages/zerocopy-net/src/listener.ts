@@ -41,6 +41,7 @@ export class Listener implements AsyncDisposable {
   #isClosing = false;
   #isHandedOver = false;
   #closed: Promise<void> | null = null;
+  readonly #afterClose: (() => void)[] = [];
 
   /**
    * Use `listen`.
@@ -92,8 +93,15 @@ export class Listener implements AsyncDisposable {
     this.#closed ??= Promise.all([
       this.#close(deadlineMs),
       ...this.#companions.map((companion) => companion.close(options)),
-    ]).then(() => {});
+    ]).then(() => {
+      for (const task of this.#afterClose) task();
+    });
     return this.#closed;
+  }
+
+  /** @internal Has a task run when it is closed. */
+  afterClose(task: () => void): void {
+    this.#afterClose.push(task);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

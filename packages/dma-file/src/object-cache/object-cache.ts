@@ -40,6 +40,7 @@ export class ObjectCache implements AsyncDisposable {
   readonly #reclaimSize: ReclaimSize;
   #usedBytes = 0;
   #dirtyBytes = 0;
+  #closing: Promise<void> | null = null;
   #pinned = 0;
   #isClosed = false;
 
@@ -102,7 +103,7 @@ export class ObjectCache implements AsyncDisposable {
 
   /**
    * `length` bytes of a file from `offset`, from the cache or read with `file.read` and kept. However many ask at the
-   * same time, it is read once.
+   * same time, it is read once. More than what is kept there is read from the file: {@link flush} a dirty object before.
    *
    * @returns A share, which the caller disposes; shorter at the end of the file.
    */
@@ -215,8 +216,16 @@ export class ObjectCache implements AsyncDisposable {
   }
 
   /** Writes what is dirty, forgets everything and ends the memory group. Shares that were given out go first. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
+  close(): Promise<void> {
+    this.#closing ??= this.#close().catch((error: unknown) => {
+      // What could not be written is still there: it may be tried again.
+      this.#closing = null;
+      throw error;
+    });
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     await this.flush();
     if (this.#dirty.size > 0) throw cacheDirtyError(this.#options.name, this.#dirty.size);
     this.#isClosed = true;

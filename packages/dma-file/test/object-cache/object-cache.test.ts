@@ -215,6 +215,7 @@ describe('ObjectCache', () => {
     file.parked[0].finish(null);
     expect(bytesOf(await tooLarge)).toHaveLength(20 * KIB);
     expect(cache.stats.bypassed).toBe(2);
+    await Promise.all([cache.close(), cache.close()]);
     await cache.close();
     expect(memory.stats().liveBlocks).toBe(0);
   });

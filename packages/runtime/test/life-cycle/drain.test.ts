@@ -66,6 +66,11 @@ describe('a stop', () => {
   it('of an attached thread drains first too, and takes no new tasks then', async () => {
     const shard = attach({ memory: '16MiB' });
     const order: string[] = [];
+    // Those of what has ended by itself.
+    const forgotten = [
+      shard.onDrain(() => void order.push('forgotten')),
+      shard.onStop(() => void order.push('forgotten')),
+    ];
     shard.onStop(() => void order.push('stop'));
     shard.onDrain(async () => {
       await new Promise((resolve) => setImmediate(resolve));
@@ -77,8 +82,11 @@ describe('a stop', () => {
       );
       order.push('second');
     });
+    // Twice does no harm.
+    for (const forget of [...forgotten, ...forgotten]) forget();
     await shard.stop();
     expect(order).toEqual(['second', 'first', 'stop']);
+    for (const forget of forgotten) forget();
     expect(() => shard.onStop(() => {})).toThrow(expect.objectContaining({ code: 'SUNSTAR_SHARD_STOPPING' }));
   });
 

@@ -86,6 +86,7 @@ export function bindUdp(options: UdpOptions, receiver: UdpReceiver): UdpSocket {
     throw error;
   }
   const socket = new UdpSocket(network, fd, receiver, configuration);
-  shard.onStop(() => socket.close());
+  const forget = shard.onStop(() => socket.close());
+  void socket.closed.then(forget);
   return socket;
 }

@@ -193,6 +193,11 @@ export class UdpSocket implements Completion, BufferWaiter, DatagramSendOwner, A
     return zeroCopy === 'always' || !shard.addresses.has(to.address);
   }
 
+  /** Resolves when it is closed, for whatever reason. */
+  get closed(): Promise<void> {
+    return this.#closed;
+  }
+
   /** Stops receiving, waits for the sends in flight, and closes. Later calls return the same promise. */
   close(): Promise<void> {
     this.#end(null);
