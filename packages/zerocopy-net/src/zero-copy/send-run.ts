@@ -37,7 +37,7 @@ export function measureRun(content: IOBuf, thresholdBytes: number, maxCount: num
   const pieceBytes = thresholdBytes / PIECES_IN_THRESHOLD;
   const { fragmentCount, sizeBytes } = content;
   // On average far too small: looking at each of them would cost more than a large one among them could save.
-  if (fragmentCount > 2 && sizeBytes < (fragmentCount * pieceBytes) / 2) {
+  if (fragmentCount > 2 && sizeBytes <= (fragmentCount * pieceBytes) / 2) {
     run.count = copyCount(content, maxCount);
     run.sizeBytes = 0;
     run.isLarge = false;
