@@ -123,6 +123,8 @@ describe('echo', () => {
     await say('a');
     expect(String((await once(client, 'data'))[0])).toBe('a');
     client.pause();
+    // A send that is over at once is known to be in the tick after.
+    await until(() => networkStats().receivePiecesHeld === 0);
     await say('b');
     await say('c');
     const answer = readAll(client);
