@@ -321,19 +321,11 @@ export class FileOperations implements OperationOwner {
       if (final < operation.total && !isRead(operation.opcode)) final = -ERRNO.EIO;
     }
     const { target, lane } = operation;
-    if (final >= 0) this.#noteEnd(operation, final);
+    if (final >= 0) this.#growing.succeeded(operation, final);
     if (operation.isScheduled) this.#target.queue?.finished(operation, final >= 0);
     this.#release(operation);
     target?.complete(final, 0);
     this.#afterOne(lane);
-  }
-
-  /** How long the file is at least, or exactly, after an operation that succeeded. */
-  #noteEnd({ opcode, offset, done, isGrowing, address, length }: FileOperation, moved: number): void {
-    if (isGrowing) this.#growing.reached(offset - done + moved);
-    else if (opcode === IORING_OP.FTRUNCATE) this.#growing.truncated(offset);
-    // Other modes than 0 keep the size.
-    else if (opcode === IORING_OP.FALLOCATE && length === 0) this.#growing.reached(offset + address);
   }
 
   #afterOne(lane: Lane): void {

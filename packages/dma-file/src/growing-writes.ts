@@ -64,14 +64,16 @@ export class GrowingWrites implements Completion {
     if (this.#held.length > 0) this.#deferStep();
   }
 
-  /** The file has at least so many bytes. */
-  reached(endBytes: number): void {
-    if (endBytes > this.#endBytes) this.#endBytes = endBytes;
-  }
-
-  /** The file was cut, or made longer. */
-  truncated(sizeBytes: number): void {
-    if (this.#endBytes !== Number.POSITIVE_INFINITY) this.#endBytes = sizeBytes;
+  /** An operation of the file has succeeded, with so many bytes if it was a transfer: the end may be elsewhere now. */
+  succeeded(operation: FileOperation, moved: number): void {
+    const { opcode, offset } = operation;
+    if (operation.isGrowing) this.#endBytes = Math.max(this.#endBytes, offset - operation.done + moved);
+    else if (opcode === IORING_OP.FTRUNCATE) {
+      if (this.#endBytes !== Number.POSITIVE_INFINITY) this.#endBytes = offset;
+    } else if (opcode === IORING_OP.FALLOCATE && operation.length === 0) {
+      // Its length; other modes than 0 keep the size.
+      this.#endBytes = Math.max(this.#endBytes, offset + operation.address);
+    }
   }
 
   /** The deferred step. */

@@ -95,7 +95,6 @@ export class ReceivePool implements BlockOwner {
   #waitersScheduled = false;
   #tail = 0;
   #free = 0;
-  #withKernel = 0;
 
   constructor(memory: ShardMemory, host: ReceivePoolHost, options: ReceivePoolOptions) {
     const { groupId, bufferBytes, bufferCount, isIncremental } = options;
@@ -127,6 +126,11 @@ export class ReceivePool implements BlockOwner {
   /** Buffers that the kernel has, as far as completions have told, or can be given. */
   get free(): number {
     return this.#free;
+  }
+
+  /** Buffers that the kernel has. */
+  get #withKernel(): number {
+    return this.#free - this.#spare.length;
   }
 
   /** Pieces that are being looked at, wait for it, or were adopted. */
@@ -167,7 +171,6 @@ export class ReceivePool implements BlockOwner {
     // The kernel's reference becomes the piece's.
     this.#used[id] = bufferBytes;
     this.#free--;
-    this.#withKernel--;
     if (this.#spare.length > 0) this.#provide(this.#spare.pop() as number);
     return at;
   }
@@ -195,9 +198,9 @@ export class ReceivePool implements BlockOwner {
   #giveBack(id: number): void {
     this.#references[id] = 1;
     this.#used[id] = 0;
-    this.#free++;
     if (this.#withKernel < this.#wanted) this.#provide(id);
     else this.#spare.push(id);
+    this.#free++;
     if (this.#waiters.size > 0 && !this.#waitersScheduled) {
       this.#waitersScheduled = true;
       this.#host.scheduleWaiters();
@@ -206,7 +209,6 @@ export class ReceivePool implements BlockOwner {
 
   /** Hands a buffer to the kernel. */
   #provide(id: number): void {
-    this.#withKernel++;
     const address = this.#memory.arena.address + this.#base + id * this.bufferBytes;
     const slot = this.#tail & (this.bufferCount - 1);
     const word = slot * 4;
@@ -269,10 +271,9 @@ export class ReceivePool implements BlockOwner {
       else if (!this.isIncremental && (this.#used[id] > 0 || this.#references[id] > 1))
         throw poolError(`Buffer ${id} is with the kernel and in use.`);
     }
-    if (this.#withKernel + this.#spare.length !== this.#free)
-      throw poolError(
-        `${this.#withKernel} with the kernel and ${this.#spare.length} spare are not ${this.#free}.`,
-      );
+    if (this.#withKernel < 0) throw poolError(`${this.#spare.length} spare of ${this.#free} free buffers.`);
+    for (const id of this.#spare)
+      if (this.#references[id] !== 1 || this.#used[id] > 0) throw poolError(`Spare buffer ${id} is in use.`);
     if (this.#spare.length > 0 && this.#withKernel < this.#wanted) throw poolError('Buffers are held back.');
     if (out + this.#free !== this.bufferCount) throw poolError(`${out} out, ${this.#free} free.`);
     if (this.#waiters.size > 0 && this.#free > 0 && !this.#waitersScheduled) {
